@@ -1,0 +1,81 @@
+namespace KvMesh.Engine.Blocks;
+
+/// <summary>What became of a wish to write a block.</summary>
+public enum ReserveStatus
+{
+    /// <summary>Space is reserved: fill it, then seal or abort.</summary>
+    Reserved,
+
+    /// <summary>The content is here already; the bytes need not be sent.</summary>
+    AlreadyPresent,
+
+    /// <summary>No space could be freed: what is left is leased, pinned or another tenant's share.</summary>
+    Full,
+
+    /// <summary>The payload is longer than the node accepts.</summary>
+    TooLarge,
+}
+
+/// <summary>What became of a sealed reservation.</summary>
+public enum SealStatus
+{
+    /// <summary>The block is visible.</summary>
+    Sealed,
+
+    /// <summary>Another writer sealed the same content first; these bytes were dropped.</summary>
+    AlreadyPresent,
+
+    /// <summary>The condition of the write did not hold; nothing changed.</summary>
+    ConditionFailed,
+
+    /// <summary>The index or the descriptor table is at its limit; nothing changed.</summary>
+    Full,
+}
+
+/// <summary>When a seal may take effect, as SET's NX and XX.</summary>
+public enum SealCondition
+{
+    Always,
+    IfAbsent,
+    IfPresent,
+}
+
+/// <summary>How a block becomes visible.</summary>
+public readonly record struct SealOptions
+{
+    public SealCondition Condition { get; init; }
+
+    /// <summary>Unix milliseconds after which the block is gone; 0 never.</summary>
+    public long ExpiresAt { get; init; }
+
+    /// <summary>Keeps the expiry of the block that is replaced.</summary>
+    public bool KeepExpiry { get; init; }
+}
+
+/// <summary>Why a block is read: only a use counts for retention.</summary>
+public enum ReadIntent
+{
+    /// <summary>A client uses the block.</summary>
+    Use,
+
+    /// <summary>A look that must not change what is kept: inspection, scrubbing, saving.</summary>
+    Inspect,
+}
+
+/// <summary>Where the bytes of a block are.</summary>
+[Flags]
+public enum BlockTiers
+{
+    None = 0,
+    Host = 1,
+    Disk = 2,
+}
+
+/// <summary>What is known of a block without reading it.</summary>
+public readonly record struct BlockInfo(
+    long PayloadBytes, BlockTiers Tiers, bool IsContent, long ExpiresAt, uint Hits, uint TableChecksum, string Model, string Revision);
+
+/// <summary>The part of a prefix that is here.</summary>
+/// <param name="Blocks">Blocks present from the first on, without a gap.</param>
+/// <param name="LeasedUntil">Unix milliseconds until which they stay readable; 0 when nothing matched or the lease was refused.</param>
+public readonly record struct PrefixMatch(int Blocks, long LeasedUntil);

@@ -1,0 +1,79 @@
+using System.ComponentModel.DataAnnotations;
+using KvMesh.Protocol;
+
+namespace KvMesh.Engine;
+
+/// <summary>What one engine may use. Bound from the section <c>Engine</c>; every value is checked once, at start.</summary>
+public sealed class EngineOptions
+{
+    /// <summary>Folder of the node's state: lock, secret, scopes and disk segments. It also names the arena.</summary>
+    [Required]
+    public string DataDirectory { get; set; } = "";
+
+    /// <summary>Folder of a memory file system where arenas live.</summary>
+    [Required]
+    public string ArenaDirectory { get; set; } = "/dev/shm";
+
+    /// <summary>Bytes of RAM for blocks, over all isolation groups. 0: a quarter of the machine's memory.</summary>
+    [Range(0, long.MaxValue)]
+    public long ArenaBytes { get; set; }
+
+    /// <summary>Most blocks resident in RAM; 0: as many as fit.</summary>
+    [Range(0, int.MaxValue)]
+    public int MaxResidentBlocks { get; set; }
+
+    /// <summary>Most blocks known in any tier; sizes the index. 8 bytes each are set aside.</summary>
+    [Range(1024, 1 << 28)]
+    public int MaxBlocks { get; set; } = 1 << 21;
+
+    /// <summary>Bytes of disk for blocks; 0 switches the disk tier off.</summary>
+    [Range(0, long.MaxValue)]
+    public long DiskBytes { get; set; }
+
+    /// <summary>Largest part of a tier that existence leases of one connection may hold.</summary>
+    [Range(0.0, 1.0)]
+    public double ConnectionLeaseShare { get; set; } = 0.10;
+
+    /// <summary>Largest part of a tier that existence leases of one tenant may hold.</summary>
+    [Range(0.0, 1.0)]
+    public double TenantLeaseShare { get; set; } = 0.25;
+
+    /// <summary>Longest existence lease that a client gets, whatever it asks.</summary>
+    public TimeSpan MaxExistenceLease { get; set; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Longest residence lease; afterwards the extent may be reused and a late reader sees a miss.</summary>
+    public TimeSpan MaxResidenceLease { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Of how many reads on doors whose clients cannot verify one is verified here; 1 verifies all, 0 none.</summary>
+    [Range(0, 1 << 20)]
+    public int VerifyOneReadIn { get; set; } = 16;
+
+    /// <summary>Bytes per second that the scrubber reads; 0 switches it off.</summary>
+    [Range(0, long.MaxValue)]
+    public long ScrubBytesPerSecond { get; set; } = 64L * 1024 * 1024;
+
+    /// <summary>Longest time that a clean stop spends on saving RAM blocks to disk.</summary>
+    public TimeSpan StopBudget { get; set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>The node's tenants. Empty: only <c>default</c>.</summary>
+    public IList<TenantOptions> Tenants { get; } = [];
+
+    /// <summary>Largest payload accepted, at most <see cref="Limits.MaxBlockBytes"/>.</summary>
+    [Range(1, Limits.MaxBlockBytes)]
+    public int MaxBlockBytes { get; set; } = Limits.MaxBlockBytes;
+}
+
+/// <summary>One tenant of the node.</summary>
+public sealed class TenantOptions
+{
+    /// <summary>Name, at most <see cref="Limits.MaxTenantBytes"/> bytes of UTF-8.</summary>
+    [Required]
+    public string Name { get; set; } = "";
+
+    /// <summary>Tenants of one group share an arena and cannot map it; the tenant's own name, the default, gives it an arena of its own.</summary>
+    public string? IsolationGroup { get; set; }
+
+    /// <summary>Part of the arena that others cannot evict this tenant from; 0: an equal part of what is left.</summary>
+    [Range(0.0, 1.0)]
+    public double Share { get; set; }
+}

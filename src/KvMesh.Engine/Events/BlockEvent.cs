@@ -1,0 +1,21 @@
+using KvMesh.Engine.Blocks;
+
+namespace KvMesh.Engine.Events;
+
+/// <summary>What happened to a block. Sent on the wire: append only.</summary>
+public enum BlockEventKind : byte
+{
+    Stored = 1,
+    Demoted = 2,
+    Promoted = 3,
+    Removed = 4,
+
+    /// <summary>Every block of a scope went at once; the key is empty.</summary>
+    Purged = 5,
+}
+
+/// <summary>One entry of the node's event log.</summary>
+/// <param name="Sequence">Grows by one per event within an incarnation, from 1.</param>
+/// <param name="Tenant">Name of the tenant that owns the block.</param>
+public readonly record struct BlockEvent(
+    long Sequence, BlockEventKind Kind, string Tenant, ReadOnlyMemory<byte> Key, long PayloadBytes, BlockTiers Tiers);

@@ -1,0 +1,38 @@
+using System.Runtime.InteropServices;
+
+namespace KvMesh.Protocol.Arena;
+
+/// <summary>
+/// First page of an arena file. Clients read it to find the descriptor table and the data area; a new node process reads
+/// it to decide whether it may adopt the file.
+/// </summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct ArenaHeader
+{
+    /// <summary>"KVMARENA", little-endian.</summary>
+    public const ulong ExpectedMagic = 0x414E_4552_414D_564B;
+
+    /// <summary>Changes with every incompatible layout. A file of another version is emptied with a warning.</summary>
+    public const uint CurrentVersion = 1;
+
+    public ulong Magic;
+    public uint Version;
+
+    /// <summary>Process id of the node that owns the file; 0 after a clean stop.</summary>
+    public int OwnerProcessId;
+
+    /// <summary>Counts the processes that have owned the file, from 1.</summary>
+    public long Incarnation;
+
+    /// <summary>Bytes of the data area.</summary>
+    public long DataBytes;
+
+    /// <summary>Offset of the data area from the start of the file.</summary>
+    public long DataOffset;
+
+    /// <summary>Slots in the descriptor table, which begins one granule into the file.</summary>
+    public int DescriptorCount;
+
+    /// <summary>No descriptor at or above this index was ever used.</summary>
+    public int DescriptorHighWater;
+}

@@ -1,0 +1,84 @@
+using System.Runtime.InteropServices;
+using KvMesh.Protocol.Keys;
+
+namespace KvMesh.Protocol.Arena;
+
+/// <summary>State of a descriptor. Stored in shared memory: append only.</summary>
+public enum DescriptorState : uint
+{
+    Free = 0,
+    Reserved = 1,
+    Sealed = 2,
+}
+
+/// <summary>What a sealed block is. Stored in shared memory and on disk: append only.</summary>
+[Flags]
+public enum BlockFlags : uint
+{
+    None = 0,
+
+    /// <summary>Content-addressed: the first sealed writer wins. Absent: a SET replaces.</summary>
+    Content = 1,
+
+    /// <summary>The block names a parent in <see cref="BlockDescriptor.Parent"/>.</summary>
+    HasParent = 2,
+
+    /// <summary>The small half of a pair that lives and dies with the block in <see cref="BlockDescriptor.Parent"/>.</summary>
+    Companion = 4,
+}
+
+/// <summary>
+/// One block of the arena: 128 bytes in a table at the arena's start, read by every process that maps it.
+/// Order of publication: bytes, trailer, fields, checksum, and <see cref="State"/> last. Order of withdrawal:
+/// <see cref="State"/> first, then <see cref="Generation"/> + 1, and only then may the extent be reused. A reader that
+/// finds the same generation after reading has read the bytes of that block and no other.
+/// The extent holds payload ‖ padding to 8 ‖ checksum table ‖ tenant ‖ key.
+/// </summary>
+[StructLayout(LayoutKind.Sequential, Pack = 8)]
+public struct BlockDescriptor
+{
+    /// <summary>Bytes of the structure in memory.</summary>
+    public const int Bytes = 128;
+
+    /// <summary>Grows by one whenever the descriptor stops describing a block.</summary>
+    public ulong Generation;
+
+    public DescriptorState State;
+
+    /// <summary>CRC-32C of the fields from <see cref="Digest"/> to <see cref="TrailerChecksum"/>.</summary>
+    public uint Checksum;
+
+    public KeyDigest Digest;
+
+    /// <summary>Digest of the parent block, when <see cref="BlockFlags.HasParent"/> says that there is one.</summary>
+    public KeyDigest Parent;
+
+    /// <summary>Offset of the extent from the start of the data area, in bytes.</summary>
+    public long ExtentOffset;
+
+    public long ExtentBytes;
+    public long PayloadBytes;
+    public BlockFlags Flags;
+
+    /// <summary>Epoch of the block's scope when it was sealed; an older epoch than the scope's was purged.</summary>
+    public uint ScopeEpoch;
+
+    /// <summary>CRC-32C over the checksum table.</summary>
+    public uint TableChecksum;
+
+    /// <summary>CRC-32C over the trailer: table, tenant and key.</summary>
+    public uint TrailerChecksum;
+
+    public ushort KeyBytes;
+    public ushort TenantBytes;
+    public uint Hits;
+
+    /// <summary>Unix milliseconds after which the block is gone; 0 never. May change while sealed.</summary>
+    public long ExpiresAt;
+
+    /// <summary>Unix milliseconds until which the block was promised to stay; 0 no promise. May change while sealed.</summary>
+    public long LeaseUntil;
+
+    /// <summary>Order of last use, so that a new process keeps what the old one would have kept.</summary>
+    public long LastUse;
+}
