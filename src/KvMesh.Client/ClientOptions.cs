@@ -1,0 +1,38 @@
+namespace KvMesh.Client;
+
+/// <summary>How a client reaches one node.</summary>
+public sealed record ClientOptions
+{
+    /// <summary>
+    /// Address of the node's native door: <c>tcp://host:port</c>, or <c>unix:/path/native.sock</c>. On the latter, and on a loopback
+    /// address whose node names a Unix socket that can be reached, the client may share memory with the node.
+    /// </summary>
+    public string Endpoint { get; init; } = "tcp://127.0.0.1:8601";
+
+    /// <summary>Secret that names the caller's tenant and rights. Null: the node's anonymous caller, where it has one.</summary>
+    public string? Token { get; init; }
+
+    /// <summary>Connections kept open, 1 to 64. Requests are spread over them and pipelined on each.</summary>
+    public int Connections { get; init; } = 2;
+
+    /// <summary>Whether a client on the node's own machine may read in place and write through shared memory.</summary>
+    public bool AllowSharedMemory { get; init; } = true;
+
+    /// <summary>Longest time for one attempt to connect and be greeted.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Longest time that one request waits, reconnecting included, before it counts as failed.</summary>
+    public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Congestion control of TCP sockets, as <c>cubic</c>. Null: the system's default.</summary>
+    public string? CongestionControl { get; init; }
+
+    /// <summary>Whether received bytes are checked against the node's checksums. Off only to measure what the check costs.</summary>
+    public bool VerifyChecksums { get; init; } = true;
+
+    /// <summary>Name shown to the node's operators, at most 64 bytes of UTF-8.</summary>
+    public string ClientName { get; init; } = "kvmesh-client";
+
+    /// <summary>Bytes of the file through which one connection writes in shared memory; a larger block goes over the socket.</summary>
+    public int StagingBytes { get; init; } = 64 * 1024 * 1024;
+}
