@@ -1,0 +1,44 @@
+namespace KvMesh.Protocol.Admin;
+
+/// <summary>Paths of the admin API. A token goes into <c>Authorization: Bearer …</c>; refusals are <see cref="ErrorBody"/>.</summary>
+public static class AdminRoutes
+{
+    /// <summary>GET: <see cref="NodeStatus"/>.</summary>
+    public const string Status = "/api/v1/status";
+
+    /// <summary>GET <c>?tenant=&amp;key=</c> (base64url) or <c>&amp;text=</c>: <see cref="BlockStatus"/>, 404 on a miss; without a key
+    /// <c>?tenant=&amp;cursor=&amp;count=</c>: <see cref="BlockPage"/>. DELETE <c>?tenant=&amp;key=</c>: <see cref="RemoveResult"/>.</summary>
+    public const string Blocks = "/api/v1/blocks";
+
+    /// <summary>GET: list of <see cref="TierStatus"/>.</summary>
+    public const string Tiers = "/api/v1/tiers";
+
+    /// <summary>GET: list of <see cref="TenantStatus"/>.</summary>
+    public const string Tenants = "/api/v1/tenants";
+
+    /// <summary>GET: list of <see cref="ConnectionStatus"/>. DELETE <c>/{id}</c> ends one.</summary>
+    public const string Connections = "/api/v1/connections";
+
+    /// <summary>GET: list of <see cref="ConfigurationEntry"/>.</summary>
+    public const string Configuration = "/api/v1/configuration";
+
+    /// <summary>GET <c>?seconds=</c>: <see cref="HistoryStatus"/>.</summary>
+    public const string History = "/api/v1/history";
+
+    /// <summary>GET <c>?count=</c>: <see cref="PrefixList"/>.</summary>
+    public const string Prefixes = "/api/v1/prefixes";
+
+    /// <summary>POST <see cref="PurgeRequest"/>: <see cref="PurgeResult"/>.</summary>
+    public const string Purge = "/api/v1/purge";
+
+    /// <summary>GET: server-sent events "update", each a <see cref="LiveUpdate"/>.</summary>
+    public const string Live = "/api/v1/live";
+
+    public const string OpenApi = "/openapi/v1.json";
+
+    public const string Metrics = "/metrics";
+
+    public const string Healthy = "/healthz";
+
+    public const string Ready = "/readyz";
+}
