@@ -1,0 +1,54 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace KvMesh.Server.Options;
+
+/// <summary>One listening TCP socket.</summary>
+public sealed class ListenerOptions
+{
+    /// <summary>Whether the node listens here at all.</summary>
+    public bool Enabled { get; set; } = true;
+
+    /// <summary>IP address to listen on, or <c>localhost</c>. Other than loopback needs credentials.</summary>
+    [Required]
+    public string Address { get; set; } = "127.0.0.1";
+
+    /// <summary>Port; 0: any free one.</summary>
+    [Range(0, 65535)]
+    public int Port { get; set; }
+}
+
+/// <summary>The HTTP door.</summary>
+public sealed class HttpOptions
+{
+    /// <summary>IP address to listen on, or <c>localhost</c>. Other than loopback needs credentials.</summary>
+    [Required]
+    public string Address { get; set; } = "127.0.0.1";
+
+    /// <summary>Port; 0: any free one.</summary>
+    [Range(0, 65535)]
+    public int Port { get; set; } = 8600;
+
+    /// <summary>
+    /// Names under which browsers may call a node that asks for no credential, beside IP addresses, localhost and the machine's
+    /// name. Others are refused, so that no foreign page reaches the node through a name of its own.
+    /// </summary>
+    public IList<string> AllowedHosts { get; } = [];
+
+    /// <summary>Most requests a second of one address, over bursts of twice as many; 0: no limit.</summary>
+    [Range(0, 1_000_000)]
+    public int MaxRequestsPerSecond { get; set; } = 500;
+
+    /// <summary>Most HTTP connections open at once; 0: no limit.</summary>
+    [Range(0, 1_000_000)]
+    public int MaxConnections { get; set; } = 1024;
+}
+
+/// <summary>One listening Unix socket.</summary>
+public sealed class UnixSocketOptions
+{
+    /// <summary>Whether the node listens here at all.</summary>
+    public bool Enabled { get; set; } = true;
+
+    /// <summary>Path, at most 107 bytes. Empty: <c>native.sock</c> in the data directory.</summary>
+    public string Path { get; set; } = "";
+}

@@ -1,0 +1,48 @@
+using System.ComponentModel.DataAnnotations;
+using KvMesh.Engine;
+
+namespace KvMesh.Server.Options;
+
+/// <summary>
+/// Everything an operator can set on a node. <see cref="NodeOptionsReader"/> fills it from a file, the environment and the
+/// command line; programs that embed a node may fill it themselves.
+/// </summary>
+public sealed class NodeOptions
+{
+    /// <summary>Name of the node in figures and logs. Empty: the machine's name and four digits of the data directory.</summary>
+    [MaxLength(64)]
+    public string NodeId { get; set; } = "";
+
+    /// <summary>Folder of the node's state. Empty: <c>kvmesh</c> in $XDG_STATE_HOME or ~/.local/state.</summary>
+    public string DataDirectory { get; set; } = "";
+
+    /// <summary>Whether the node serves the dashboard at <c>/</c> of its HTTP address.</summary>
+    public bool Console { get; set; } = true;
+
+    /// <summary>Allows addresses that other machines reach without any credential. Whoever reaches them owns the cache.</summary>
+    public bool Insecure { get; set; }
+
+    /// <summary>Admin API, metrics and dashboard.</summary>
+    public HttpOptions Http { get; set; } = new();
+
+    /// <summary>The native protocol over TCP.</summary>
+    public ListenerOptions Native { get; set; } = new() { Port = 8601 };
+
+    /// <summary>The native protocol over a Unix socket, the door to shared memory.</summary>
+    public UnixSocketOptions Unix { get; set; } = new();
+
+    /// <summary>The Redis protocol.</summary>
+    public ListenerOptions Resp { get; set; } = new() { Port = 8602 };
+
+    /// <summary>Who may do what.</summary>
+    public AccessOptions Access { get; set; } = new();
+
+    /// <summary>What the engine may use. Its data directory is the node's.</summary>
+    public EngineOptions Engine { get; set; } = new();
+
+    /// <summary>Figures that go elsewhere by themselves.</summary>
+    public TelemetryOptions Telemetry { get; set; } = new();
+
+    /// <summary>What is written to the log.</summary>
+    public LogOptions Log { get; set; } = new();
+}
