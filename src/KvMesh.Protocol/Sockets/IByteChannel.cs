@@ -24,6 +24,12 @@ public interface IByteChannel
 /// <summary>The connection is lost or its peer has stalled. Ends the connection, never the process.</summary>
 public sealed class ChannelException : IOException
 {
+    /// <summary>What happened; decides the counter and the log line, not the outcome.</summary>
+    public ChannelFault Fault { get; init; } = ChannelFault.Lost;
+
+    /// <summary>Whether a connect was refused: nobody listens at that address.</summary>
+    public bool IsRefusal { get; init; }
+
     public ChannelException()
     {
     }

@@ -1,0 +1,240 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
+using System.Net;
+using System.Runtime.InteropServices;
+
+namespace KvMesh.Protocol.Sockets;
+
+/// <summary>
+/// A connected TCP or Unix stream socket that blocks. One thread receives and one sends at a time; <see cref="Shutdown"/> and
+/// <see cref="Dispose"/> may come from any thread. The descriptor is closed once, after the last call on it has returned, so
+/// a thread that blocks in Receive delays the close: call Shutdown first to wake it. No call allocates while the peer behaves.
+/// </summary>
+public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
+{
+    private readonly SocketHandle _handle;
+    private readonly StreamSocketOptions _options;
+    private readonly int _idleMilliseconds;
+    private long _bytesReceived;
+    private long _bytesSent;
+
+    private StreamSocket(SocketHandle handle, StreamSocketOptions options, string remoteAddress, bool isUnix)
+    {
+        _handle = handle;
+        _options = options;
+        _idleMilliseconds = (int)Math.Min(options.IdleWindow.TotalMilliseconds, int.MaxValue);
+        RemoteAddress = remoteAddress;
+        IsUnix = isUnix;
+    }
+
+    /// <summary>Address of the peer without its port, or "unix".</summary>
+    public string RemoteAddress { get; }
+
+    public bool IsUnix { get; }
+
+    public long BytesReceived => Volatile.Read(ref _bytesReceived);
+
+    public long BytesSent => Volatile.Read(ref _bytesSent);
+
+    /// <summary>The descriptor, for passing it on or watching it. Valid while this socket is not disposed.</summary>
+    public int Descriptor => _handle.Descriptor;
+
+    /// <summary>Connects to a TCP or Unix endpoint; throws <see cref="ChannelException"/> naming it when nobody answers.</summary>
+    public static StreamSocket Connect(EndPoint endpoint, StreamSocketOptions options) => SocketDialer.Connect(endpoint, options);
+
+    /// <summary>Takes ownership of a connected descriptor, accepted here or received from another process.</summary>
+    public static StreamSocket FromDescriptor(int descriptor, StreamSocketOptions options) => FromHandle(new SocketHandle(descriptor), options);
+
+    internal static StreamSocket FromHandle(SocketHandle handle, StreamSocketOptions options)
+    {
+        try
+        {
+            var peer = SocketNames.Peer(handle.Descriptor);
+            var isUnix = peer is null;
+            SocketSettings.Apply(handle.Descriptor, options, isUnix);
+            return new StreamSocket(handle, options, isUnix ? "unix" : peer!.Address.ToString(), isUnix);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public int Receive(Span<byte> buffer)
+    {
+        var descriptor = _handle.Hold();
+        try
+        {
+            return Receive(descriptor, buffer, 0);
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+    }
+
+    /// <inheritdoc/>
+    public int ReceiveOrIdle(Span<byte> buffer)
+    {
+        var descriptor = _handle.Hold();
+        try
+        {
+            // A busy peer's next command is mostly there already: one call, no poll.
+            var received = Receive(descriptor, buffer, Libc.MessageDontWait);
+            return received >= 0 || !SocketCalls.WaitReadable(descriptor, _idleMilliseconds)
+                ? received
+                : Receive(descriptor, buffer, Libc.MessageDontWait);
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default, ReadOnlySpan<byte> third = default)
+    {
+        var parts = stackalloc Libc.IoVector[3];
+        var descriptor = _handle.Hold();
+        try
+        {
+            fixed (byte* a = first, b = second, c = third)
+            {
+                parts[0] = new Libc.IoVector { Data = a, Bytes = (nuint)first.Length };
+                parts[1] = new Libc.IoVector { Data = b, Bytes = (nuint)second.Length };
+                parts[2] = new Libc.IoVector { Data = c, Bytes = (nuint)third.Length };
+                SendAll(descriptor, parts, 3);
+            }
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void SendWithDescriptors(ReadOnlySpan<byte> data, ReadOnlySpan<int> descriptors)
+    {
+        var socket = _handle.Hold();
+        try
+        {
+            var sent = DescriptorMessage.Send(socket, data, descriptors);
+            Count(ref _bytesSent, sent < 0 ? ThrowSendFailed() : sent);
+            data = data[(int)sent..];
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+
+        Send(data);
+    }
+
+    /// <inheritdoc/>
+    public int ReceiveWithDescriptors(Span<byte> buffer, Span<int> descriptors, out int count)
+    {
+        var socket = _handle.Hold();
+        try
+        {
+            var received = DescriptorMessage.Receive(socket, buffer, descriptors, out count);
+            Count(ref _bytesReceived, received < 0 ? ThrowReceiveFailed() : received);
+            return (int)received;
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+    }
+
+    /// <summary>Who is at the other end of a Unix socket, as the kernel saw it when the connection was made.</summary>
+    public PeerCredentials ReadPeerCredentials() => SocketSettings.ReadPeerCredentials(_handle.Descriptor);
+
+    /// <summary>Ends both directions and wakes the threads that block in this socket. The descriptor stays open.</summary>
+    public void Shutdown()
+    {
+        // A failure means that the connection has ended already.
+        if (!_handle.IsClosed)
+        {
+            _ = Libc.Shutdown(_handle.Hold(), Libc.ShutdownBoth);
+            _handle.DangerousRelease();
+        }
+    }
+
+    public void Dispose() => _handle.Dispose();
+
+    private static void Count(ref long total, nint bytes) => Volatile.Write(ref total, total + bytes);
+
+    private int Receive(int descriptor, Span<byte> buffer, int flags)
+    {
+        Debug.Assert(!buffer.IsEmpty, "an empty buffer cannot tell bytes from the end of the stream");
+        fixed (byte* target = buffer)
+        {
+            while (true)
+            {
+                var received = Libc.Receive(descriptor, target, (nuint)buffer.Length, flags);
+                if (received >= 0)
+                {
+                    Count(ref _bytesReceived, received);
+                    return (int)received;
+                }
+
+                var error = Marshal.GetLastPInvokeError();
+                if (error == Libc.WouldBlock && flags != 0)
+                {
+                    return -1;
+                }
+
+                if (error != Libc.Interrupted)
+                {
+                    ThrowReceiveFailed();
+                }
+            }
+        }
+    }
+
+    private void SendAll(int descriptor, Libc.IoVector* parts, int count)
+    {
+        var message = new Libc.MessageHeader();
+        while (true)
+        {
+            while (count > 0 && parts->Bytes == 0)
+            {
+                parts++;
+                count--;
+            }
+
+            if (count == 0)
+            {
+                return;
+            }
+
+            message.Parts = parts;
+            message.PartCount = (nuint)count;
+            var sent = Libc.SendMessage(descriptor, &message, Libc.MessageNoSignal);
+            if (sent < 0)
+            {
+                if (Marshal.GetLastPInvokeError() != Libc.Interrupted)
+                {
+                    ThrowSendFailed();
+                }
+
+                continue;
+            }
+
+            Count(ref _bytesSent, sent);
+            SocketCalls.Advance(parts, (nuint)sent);
+        }
+    }
+
+    [DoesNotReturn]
+    private nint ThrowReceiveFailed() => throw Failure("sent", "Receiving from");
+
+    [DoesNotReturn]
+    private nint ThrowSendFailed() => throw Failure("took", "Sending to");
+
+    private ChannelException Failure(string verb, string operation) => Marshal.GetLastPInvokeError() == Libc.WouldBlock
+        ? new ChannelException($"The peer {RemoteAddress} {verb} nothing for {_options.StallLimit.TotalSeconds:0.###} s in the middle of a command.") { Fault = ChannelFault.Stalled }
+        : new ChannelException($"{operation} {RemoteAddress} failed: {Libc.LastErrorText()}.");
+}

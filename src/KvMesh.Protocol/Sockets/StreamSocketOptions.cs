@@ -1,0 +1,26 @@
+namespace KvMesh.Protocol.Sockets;
+
+/// <summary>How a stream socket behaves. Immutable; one instance serves many sockets.</summary>
+public sealed record StreamSocketOptions
+{
+    /// <summary>The defaults.</summary>
+    public static StreamSocketOptions Default { get; } = new();
+
+    /// <summary>How long a silent peer keeps a thread at a command boundary before <see cref="IByteChannel.ReceiveOrIdle"/> returns -1. Milliseconds resolution; 0: not at all.</summary>
+    public TimeSpan IdleWindow { get; init; } = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>How long a peer may make no progress in the middle of a command. The kernel counts it from the call, so the end comes after one to two limits.</summary>
+    public TimeSpan StallLimit { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long <see cref="StreamSocket.Connect"/> waits for each address of an endpoint.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>TCP congestion control algorithm, for example <c>cubic</c>; empty: the system's.</summary>
+    public string CongestionControl { get; init; } = "";
+
+    /// <summary>Kernel send buffer in bytes; 0: the system sizes it.</summary>
+    public int SendBufferBytes { get; init; }
+
+    /// <summary>Kernel receive buffer in bytes; 0: the system sizes it.</summary>
+    public int ReceiveBufferBytes { get; init; }
+}
