@@ -54,29 +54,29 @@ public sealed class BlockScope
     /// <summary>The bytes before the chain hash in each key of the scope.</summary>
     public ReadOnlyMemory<byte> Bytes => _bytes;
 
+    /// <summary>Whether bytes that came over a wire are exactly one scope.</summary>
+    public static bool IsWellFormed(ReadOnlySpan<byte> source)
+    {
+        if (source.Length < 3 || source[0] != KeyVersion || source[1] == 0 || source.Length < 3 + source[1])
+        {
+            return false;
+        }
+
+        return source.Length == 3 + source[1] + source[2 + source[1]] + Limits.ChainHashBytes + sizeof(uint);
+    }
+
     /// <summary>Reads scope bytes that came over a wire. False when they are not exactly one scope.</summary>
     public static bool TryParse(ReadOnlySpan<byte> source, out string model, out string revision)
     {
         model = revision = "";
-        if (source.Length < 3 || source[0] != KeyVersion)
+        if (!IsWellFormed(source))
         {
             return false;
         }
 
         int modelBytes = source[1];
-        if (modelBytes == 0 || source.Length < 3 + modelBytes)
-        {
-            return false;
-        }
-
-        int revisionBytes = source[2 + modelBytes];
-        if (source.Length != 3 + modelBytes + revisionBytes + Limits.ChainHashBytes + sizeof(uint))
-        {
-            return false;
-        }
-
         model = Encoding.UTF8.GetString(source.Slice(2, modelBytes));
-        revision = Encoding.UTF8.GetString(source.Slice(3 + modelBytes, revisionBytes));
+        revision = Encoding.UTF8.GetString(source.Slice(3 + modelBytes, source[2 + modelBytes]));
         return true;
     }
 
