@@ -1,36 +1,160 @@
+using System.Security.Cryptography;
 using KvMesh.Engine.Blocks;
+using Microsoft.Extensions.Logging;
 
 namespace KvMesh.Gateway.Access;
 
-/// <summary>What a credential allows.</summary>
-[Flags]
-public enum AccessRights
+/// <summary>
+/// Maps credentials to tenants, on every door. Comparisons take the same time whatever differs: each entry is compared,
+/// by hashes of one length, and none ends the search. The set of entries is immutable and swapped as a whole.
+/// </summary>
+public sealed partial class AccessControl : IDisposable
 {
-    None = 0,
-    Read = 1,
-    Write = 2,
-    Remove = 4,
+    private static readonly TimeSpan ReloadInterval = TimeSpan.FromSeconds(2);
 
-    /// <summary>See figures of the whole node and change its state.</summary>
-    Admin = 8,
-    All = Read | Write | Remove | Admin,
-}
+    private readonly TenantTable _tenants;
+    private readonly ILogger _logger;
+    private readonly string? _path;
+    private readonly Lock _reloadLock = new();
+    private readonly ITimer? _reloadTimer;
+    private FileStamp _stamp;
+    private volatile IReadOnlyList<TokenEntry> _entries;
 
-/// <summary>An authenticated caller.</summary>
-public sealed record Caller(Tenant Tenant, AccessRights Rights)
-{
-    public bool May(AccessRights rights) => (Rights & rights) == rights;
-}
+    /// <summary>Access without credentials: every caller is tenant <c>default</c> with all rights.</summary>
+    public AccessControl(TenantTable tenants, ILoggerFactory loggers)
+        : this(tenants, [], null, TimeProvider.System, loggers)
+    {
+    }
 
-/// <summary>Maps credentials to tenants, on every door. Comparisons take the same time whatever differs.</summary>
-public sealed class AccessControl
-{
+    /// <summary>Access by the tokens of a file, which is read again when it changes.</summary>
+    /// <exception cref="TokenFileException">The file is wrong, or names a tenant that the node does not have.</exception>
+    public AccessControl(TenantTable tenants, string tokenFile, TimeProvider time, ILoggerFactory loggers)
+        : this(tenants, TokenFile.Read(tokenFile), tokenFile, time, loggers)
+    {
+    }
+
+    private AccessControl(TenantTable tenants, IReadOnlyList<TokenEntry> entries, string? path, TimeProvider time, ILoggerFactory loggers)
+    {
+        _tenants = tenants;
+        _logger = loggers.CreateLogger<AccessControl>();
+        _entries = entries;
+        _path = path;
+        ThrowIfUnknownTenant(entries);
+        if (path is not null)
+        {
+            _stamp = FileStamp.Of(path);
+            WarnIfOpenToOthers(path);
+            _reloadTimer = time.CreateTimer(_ => ReloadIfChanged(), null, ReloadInterval, ReloadInterval);
+        }
+        else
+        {
+            Anonymous = new Caller(_tenants.Find(Tenant.DefaultName)!, AccessRights.All);
+        }
+    }
+
     /// <summary>Whether a connection must authenticate before anything else.</summary>
-    public bool IsRequired => throw new NotImplementedException();
+    public bool IsRequired => _path is not null;
 
     /// <summary>The caller behind connections without a credential, or null when a credential is required.</summary>
-    public Caller? Anonymous => throw new NotImplementedException();
+    public Caller? Anonymous { get; }
 
     /// <summary>The caller with that tenant name and token, or null. An empty name stands for the tenant that the token belongs to.</summary>
-    public Caller? Authenticate(ReadOnlySpan<byte> tenantName, ReadOnlySpan<byte> token) => throw new NotImplementedException();
+    public Caller? Authenticate(ReadOnlySpan<byte> tenantName, ReadOnlySpan<byte> token)
+    {
+        Span<byte> tokenHash = stackalloc byte[SHA256.HashSizeInBytes];
+        Span<byte> tenantHash = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(token, tokenHash);
+        SHA256.HashData(tenantName, tenantHash);
+        var entries = _entries;
+        var index = Find(entries, tokenHash, tenantHash, tenantName.IsEmpty);
+        return index >= 0 && _tenants.Find(entries[index].Tenant) is { } tenant ? new Caller(tenant, entries[index].Rights) : null;
+    }
+
+    /// <summary>Reads the token file again when it is not the one that was read last. A wrong file changes nothing.</summary>
+    public void ReloadIfChanged()
+    {
+        if (_path is null)
+        {
+            return;
+        }
+
+        lock (_reloadLock)
+        {
+            var stamp = FileStamp.Of(_path);
+            if (stamp == _stamp)
+            {
+                return;
+            }
+
+            _stamp = stamp;
+            try
+            {
+                var entries = TokenFile.Read(_path);
+                ThrowIfUnknownTenant(entries);
+                _entries = entries;
+                LogReloaded(_path, entries.Count);
+                WarnIfOpenToOthers(_path);
+            }
+            catch (Exception exception) when (exception is TokenFileException or IOException or UnauthorizedAccessException)
+            {
+                LogReloadRefused(_path, exception.Message);
+            }
+        }
+    }
+
+    public void Dispose() => _reloadTimer?.Dispose();
+
+    /// <summary>Index of the entry with both hashes, or -1. Visits every entry, and no branch depends on what it compares.</summary>
+    internal static int Find(
+        IReadOnlyList<TokenEntry> entries, ReadOnlySpan<byte> tokenHash, ReadOnlySpan<byte> tenantHash, bool anyTenant)
+    {
+        var found = -1;
+        for (var i = 0; i < entries.Count; i++)
+        {
+            var entry = entries[i];
+            var matches = CryptographicOperations.FixedTimeEquals(entry.Hash, tokenHash)
+                & (CryptographicOperations.FixedTimeEquals(entry.TenantHash, tenantHash) | anyTenant);
+            var mask = -Convert.ToInt32(matches);
+            found = (i & mask) | (found & ~mask);
+        }
+
+        return found;
+    }
+
+    private void ThrowIfUnknownTenant(IReadOnlyList<TokenEntry> entries)
+    {
+        var unknown = entries.Select(entry => entry.Tenant).Distinct().Where(name => _tenants.Find(name) is null).ToList();
+        if (unknown.Count > 0)
+        {
+            throw new TokenFileException(
+                $"{_path} names tenants that this node does not have: {string.Join(", ", unknown)}. A new tenant needs a restart.");
+        }
+    }
+
+    private void WarnIfOpenToOthers(string path)
+    {
+        if (TokenFile.IsOpenToOthers(path))
+        {
+            LogOpenToOthers(path);
+        }
+    }
+
+    [LoggerMessage(10, LogLevel.Information, "Token file {Path} was read again: {Count} tokens.")]
+    private partial void LogReloaded(string path, int count);
+
+    [LoggerMessage(11, LogLevel.Error, "Token file {Path} was not taken over, the earlier tokens stay valid: {Reason}")]
+    private partial void LogReloadRefused(string path, string reason);
+
+    [LoggerMessage(12, LogLevel.Warning, "Token file {Path} is open to other users of this machine; give it mode 600.")]
+    private partial void LogOpenToOthers(string path);
+
+    /// <summary>What tells two states of a file apart without reading it.</summary>
+    private readonly record struct FileStamp(DateTime WrittenAt, long Bytes)
+    {
+        public static FileStamp Of(string path)
+        {
+            var info = new FileInfo(path);
+            return info.Exists ? new FileStamp(info.LastWriteTimeUtc, info.Length) : default;
+        }
+    }
 }

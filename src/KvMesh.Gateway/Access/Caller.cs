@@ -1,0 +1,23 @@
+using KvMesh.Engine.Blocks;
+
+namespace KvMesh.Gateway.Access;
+
+/// <summary>What a credential allows.</summary>
+[Flags]
+public enum AccessRights
+{
+    None = 0,
+    Read = 1,
+    Write = 2,
+    Remove = 4,
+
+    /// <summary>See figures of the whole node and change its state.</summary>
+    Admin = 8,
+    All = Read | Write | Remove | Admin,
+}
+
+/// <summary>An authenticated caller.</summary>
+public sealed record Caller(Tenant Tenant, AccessRights Rights)
+{
+    public bool May(AccessRights rights) => (Rights & rights) == rights;
+}

@@ -1,0 +1,29 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace KvMesh.Gateway.Access;
+
+/// <summary>One line of the token file: whoever knows the token acts for the tenant with these rights.</summary>
+public sealed class TokenEntry
+{
+    /// <param name="tenant">Name of the tenant.</param>
+    /// <param name="hash">SHA-256 of the token's bytes.</param>
+    /// <param name="rights">What it allows.</param>
+    public TokenEntry(string tenant, ReadOnlySpan<byte> hash, AccessRights rights)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(hash.Length, SHA256.HashSizeInBytes, nameof(hash));
+        Tenant = tenant;
+        Rights = rights;
+        Hash = hash.ToArray();
+        TenantHash = SHA256.HashData(Encoding.UTF8.GetBytes(tenant));
+    }
+
+    public string Tenant { get; }
+
+    public AccessRights Rights { get; }
+
+    internal byte[] Hash { get; }
+
+    /// <summary>SHA-256 of the tenant's name: names of all lengths compare in the same time.</summary>
+    internal byte[] TenantHash { get; }
+}
