@@ -38,6 +38,20 @@ public sealed class FrameReceiver
     /// <summary>Whether bytes are here that no frame has taken yet.</summary>
     public bool HasBuffered => _end > _start;
 
+    /// <summary>Bytes that are here and that no frame has taken yet.</summary>
+    public int BufferedBytes => _end - _start;
+
+    /// <summary>Whether the next header and head are here in full, so that asking for them does not wait.</summary>
+    public bool HasFrame
+    {
+        get
+        {
+            var buffered = _buffer.AsSpan(_start, _end - _start);
+            return buffered.Length >= FrameHeader.Bytes
+                && (FrameHeader.TryRead(buffered, out var header) != FrameFault.None || buffered.Length >= FrameHeader.Bytes + header.HeadSectionBytes);
+        }
+    }
+
     /// <summary>The head of the last frame, without its checksum. Valid until the next frame is asked for.</summary>
     public ReadOnlySpan<byte> Head => _buffer.AsSpan(_headStart, _headBytes);
 

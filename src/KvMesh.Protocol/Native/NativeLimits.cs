@@ -35,7 +35,4 @@ public static class NativeLimits
 
     /// <summary>Bytes of the CRC-32C that follows each head.</summary>
     public const int HeadChecksumBytes = sizeof(uint);
-
-    /// <summary>Bytes that name a node.</summary>
-    public const int NodeIdBytes = 16;
 }

@@ -3,9 +3,9 @@ using System.Text;
 namespace KvMesh.Protocol.Native.Messages;
 
 /// <summary>
-/// The node's answer to a hello: u8 version, u8 rights, u16 zero, u32 capabilities, i64 incarnation, 16 bytes of node id, u32 largest block,
+/// The node's answer to a hello: u8 version, u8 rights, u16 zero, u32 capabilities, i64 incarnation, u32 largest block,
 /// u32 most blocks of a request, u32 longest head, u32 longest key, u32 bytes of a checksum chunk, u32 longest existence lease and
-/// u32 longest residence lease in milliseconds, then tenant, path of the Unix socket and name of the server, each behind a u16 length.
+/// u32 longest residence lease in milliseconds, then node, tenant, path of the Unix socket and name of the server, each behind a u16 length.
 /// </summary>
 public sealed record HelloResponse
 {
@@ -19,7 +19,7 @@ public sealed record HelloResponse
     /// <summary>Grows with each start of the node: sequence numbers of events count from 1 in each.</summary>
     public long Incarnation { get; init; }
 
-    public Guid NodeId { get; init; }
+    public string NodeId { get; init; } = "";
 
     public int MaxBlockBytes { get; init; } = Limits.MaxBlockBytes;
 
@@ -55,7 +55,6 @@ public sealed record HelloResponse
             Rights = rights,
             Capabilities = (NativeCapabilities)reader.ReadUInt32(),
             Incarnation = reader.ReadInt64(),
-            NodeId = ReadNodeId(ref reader),
             MaxBlockBytes = (int)reader.ReadUInt32(),
             MaxBlocksPerRequest = (int)reader.ReadUInt32(),
             MaxHeadBytes = (int)reader.ReadUInt32(),
@@ -63,6 +62,7 @@ public sealed record HelloResponse
             ChecksumChunkBytes = (int)reader.ReadUInt32(),
             MaxExistenceLease = TimeSpan.FromMilliseconds(reader.ReadUInt32()),
             MaxResidenceLease = TimeSpan.FromMilliseconds(reader.ReadUInt32()),
+            NodeId = Encoding.UTF8.GetString(reader.ReadShortBytes()),
             Tenant = Encoding.UTF8.GetString(reader.ReadShortBytes()),
             UnixSocketPath = Encoding.UTF8.GetString(reader.ReadShortBytes()),
             ServerName = Encoding.UTF8.GetString(reader.ReadShortBytes()),
@@ -77,7 +77,6 @@ public sealed record HelloResponse
         writer.WriteUInt16(0);
         writer.WriteUInt32((uint)Capabilities);
         writer.WriteInt64(Incarnation);
-        NodeId.TryWriteBytes(writer.Reserve(NativeLimits.NodeIdBytes), bigEndian: true, out _);
         writer.WriteUInt32((uint)MaxBlockBytes);
         writer.WriteUInt32((uint)MaxBlocksPerRequest);
         writer.WriteUInt32((uint)MaxHeadBytes);
@@ -85,14 +84,9 @@ public sealed record HelloResponse
         writer.WriteUInt32((uint)ChecksumChunkBytes);
         writer.WriteUInt32((uint)MaxExistenceLease.TotalMilliseconds);
         writer.WriteUInt32((uint)MaxResidenceLease.TotalMilliseconds);
+        writer.WriteShortBytes(Encoding.UTF8.GetBytes(NodeId));
         writer.WriteShortBytes(Encoding.UTF8.GetBytes(Tenant));
         writer.WriteShortBytes(Encoding.UTF8.GetBytes(UnixSocketPath));
         writer.WriteShortBytes(Encoding.UTF8.GetBytes(ServerName));
-    }
-
-    private static Guid ReadNodeId(ref HeadReader reader)
-    {
-        var bytes = reader.ReadBytes(NativeLimits.NodeIdBytes);
-        return bytes.IsEmpty ? Guid.Empty : new Guid(bytes, bigEndian: true);
     }
 }

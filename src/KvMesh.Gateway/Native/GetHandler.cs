@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using KvMesh.Engine.Blocks;
+using KvMesh.Gateway.Access;
+using KvMesh.Protocol;
+using KvMesh.Protocol.Integrity;
+using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Native.Messages;
+
+namespace KvMesh.Gateway.Native;
+
+/// <summary>
+/// Answers gets: one frame per block, its bytes in one gathered send out of the arena, with the stored checksums. The client
+/// verifies; a node that cannot be trusted to send right bytes cannot be trusted to check them.
+/// </summary>
+internal static class GetHandler
+{
+    public static void Handle(NativeExchange exchange)
+    {
+        var reader = new HeadReader(exchange.Receiver.Head);
+        var request = GetRequest.Read(ref reader);
+        if (!exchange.Require(AccessRights.Read) || !exchange.TryReadKeys(ref reader, out var keys))
+        {
+            return;
+        }
+
+        if (request.Mode > GetMode.Range || request.Offset > Limits.MaxBlockBytes)
+        {
+            exchange.Refuse(
+                NativeStatus.BadRequest,
+                $"Get: mode is {(byte)request.Mode}, 0 to 1 are known; offset is {request.Offset}, at most {Limits.MaxBlockBytes} is possible.");
+            return;
+        }
+
+        var cursor = keys.GetCursor();
+        for (uint index = 0; cursor.TryNext(exchange.KeyBuffer, out var key); index++)
+        {
+            var startedAt = Stopwatch.GetTimestamp();
+            Answer(exchange, request, key, index, more: index + 1 < keys.Count);
+            exchange.Metrics.Get.Record(startedAt);
+        }
+    }
+
+    private static void Answer(NativeExchange exchange, in GetRequest request, ReadOnlySpan<byte> key, uint index, bool more)
+    {
+        exchange.Begin(more);
+        if (!exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out var read))
+        {
+            new BlockHead { Index = index }.Write(exchange.Writer);
+            exchange.Writer.End(NativeStatus.Miss);
+            return;
+        }
+
+        try
+        {
+            Send(exchange, request, read, index);
+        }
+        finally
+        {
+            read.Dispose();
+        }
+    }
+
+    private static void Send(NativeExchange exchange, in GetRequest request, in BlockRead read, uint index)
+    {
+        var payload = read.Payload;
+        if (request.Mode == GetMode.Whole && payload.Length > request.MaxBytes)
+        {
+            new BlockHead { Index = index, BlockBytes = (uint)payload.Length }.Write(exchange.Writer);
+            exchange.Writer.End(NativeStatus.TooSmall);
+            return;
+        }
+
+        var (start, length) = request.Mode == GetMode.Whole ? (0, payload.Length) : Cover(request, payload.Length);
+        var firstEntry = start / Limits.ChecksumChunkBytes;
+        new BlockHead
+        {
+            Index = index,
+            BlockBytes = (uint)payload.Length,
+            PayloadOffset = (uint)start,
+            TableChecksum = read.TableChecksum,
+            FirstEntry = (uint)firstEntry,
+            Entries = MemoryMarshal.AsBytes(read.Checksums.Slice(firstEntry, ChecksumTable.EntryCount(length))),
+        }.Write(exchange.Writer);
+        exchange.Writer.End(NativeStatus.Ok, length);
+        exchange.Writer.Flush(exchange.Channel, payload.Slice(start, length));
+    }
+
+    /// <summary>The whole chunks that cover the asked range; nothing when it begins behind the block.</summary>
+    private static (int Start, int Length) Cover(in GetRequest request, int blockBytes)
+    {
+        if (request.Offset >= (ulong)blockBytes || request.MaxBytes == 0)
+        {
+            return (0, 0);
+        }
+
+        const int Chunk = Limits.ChecksumChunkBytes;
+        var start = (int)request.Offset / Chunk * Chunk;
+        var end = Math.Min((long)request.Offset + request.MaxBytes, blockBytes);
+        return (start, (int)(Math.Min((end + Chunk - 1) / Chunk * Chunk, blockBytes) - start));
+    }
+}

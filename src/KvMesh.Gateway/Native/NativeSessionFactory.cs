@@ -1,0 +1,24 @@
+using KvMesh.Engine;
+using KvMesh.Gateway.Access;
+using KvMesh.Gateway.SharedMemory;
+using KvMesh.Gateway.Sockets;
+using KvMesh.Gateway.Telemetry;
+
+namespace KvMesh.Gateway.Native;
+
+/// <summary>Makes the sessions of the native protocol.</summary>
+/// <param name="stopping">Ends watchers that wait for events; the node cancels it before it stops its connections.</param>
+public sealed class NativeSessionFactory(
+    BlockEngine engine, AccessControl access, GatewayMetrics metrics, NativeOptions options, CancellationToken stopping) : ISessionFactory
+{
+    private readonly NativeServices _services = new(
+        engine, access, metrics.Door("native"), options, new StagingBudget(options.TotalStagingBytes), stopping);
+
+    public string Protocol => "native";
+
+    public IConnectionSession Create(ConnectionInfo connection) => new NativeSession(_services, connection);
+}
+
+/// <summary>What all native sessions of a node share.</summary>
+internal sealed record NativeServices(
+    BlockEngine Engine, AccessControl Access, DoorMetrics Metrics, NativeOptions Options, StagingBudget Staging, CancellationToken Stopping);

@@ -1,0 +1,151 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using KvMesh.Engine.Blocks;
+using KvMesh.Gateway.Access;
+using KvMesh.Protocol;
+using KvMesh.Protocol.Integrity;
+using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Native.Messages;
+
+namespace KvMesh.Gateway.Native;
+
+/// <summary>
+/// Stores a block: its bytes go from the socket straight into the reservation, and each piece is checksummed while it is in the cache.
+/// What does not match the client's table is never sealed.
+/// </summary>
+internal static class PutHandler
+{
+    public static void Handle(NativeExchange exchange)
+    {
+        var startedAt = Stopwatch.GetTimestamp();
+        var reader = new HeadReader(exchange.Receiver.Head);
+        var request = PutRequest.Read(ref reader, Math.Min(exchange.Request.PayloadBytes, Limits.MaxBlockBytes));
+        exchange.FlushBeforePayload();
+        if (!exchange.Require(AccessRights.Write) || !TryReadKey(exchange, ref reader, !request.ParentHash.IsEmpty, out var key, out var keys))
+        {
+            Reject(exchange);
+            return;
+        }
+
+        if (exchange.Request.PayloadBytes > exchange.Services.Options.MaxBlockBytes)
+        {
+            exchange.SkipPayload();
+            exchange.Answer(NativeStatus.TooLarge);
+            return;
+        }
+
+        if (Crc32C.Compute(request.Table) != request.TableChecksum)
+        {
+            exchange.SkipPayload();
+            exchange.Refuse(NativeStatus.BadRequest, $"Put: the checksum of the table is {Crc32C.Compute(request.Table):x8}, the head says {request.TableChecksum:x8}.");
+            return;
+        }
+
+        Store(exchange, request, key, keys);
+        exchange.Metrics.Put.Record(startedAt);
+    }
+
+    /// <summary>Reads the only key of a write, and puts the key of its parent together.</summary>
+    public static bool TryReadKey(
+        NativeExchange exchange, ref HeadReader reader, bool hasParent, out ReadOnlySpan<byte> key, out KeySet keys)
+    {
+        key = default;
+        if (!exchange.TryReadKeys(ref reader, out keys))
+        {
+            return false;
+        }
+
+        if (keys.Count != 1 || (keys.Form == KeyForm.Opaque && hasParent))
+        {
+            exchange.Refuse(NativeStatus.BadRequest, $"{exchange.Request.Verb}: {keys.Count} keys of form {keys.Form} were given; one key is possible, and a parent only for a chain.");
+            return false;
+        }
+
+        var cursor = keys.GetCursor();
+        return cursor.TryNext(exchange.KeyBuffer, out key);
+    }
+
+    /// <summary>Reserves room for a block of the request. Anything but Reserved is answered already.</summary>
+    public static Reservation? Reserve(NativeExchange exchange, ReadOnlySpan<byte> key, in KeySet keys, ReadOnlySpan<byte> parentHash, int payloadBytes, out NativeStatus refusal)
+    {
+        var traits = Traits(exchange, keys, parentHash);
+        var status = exchange.Engine.TryReserve(exchange.Tenant, key, payloadBytes, traits, out var reservation);
+        refusal = status switch
+        {
+            ReserveStatus.AlreadyPresent => NativeStatus.AlreadyPresent,
+            ReserveStatus.TooLarge => NativeStatus.TooLarge,
+            _ => NativeStatus.Full,
+        };
+        return status == ReserveStatus.Reserved ? reservation : null;
+    }
+
+    /// <summary>Makes a filled and verified reservation visible.</summary>
+    public static NativeStatus Seal(NativeExchange exchange, Reservation reservation) => exchange.Engine.Seal(reservation, default) switch
+    {
+        SealStatus.Sealed => NativeStatus.Ok,
+        SealStatus.AlreadyPresent => NativeStatus.AlreadyPresent,
+        _ => NativeStatus.Full,
+    };
+
+    private static BlockTraits Traits(NativeExchange exchange, in KeySet keys, ReadOnlySpan<byte> parentHash)
+    {
+        if (keys.Form == KeyForm.Opaque)
+        {
+            return BlockTraits.Opaque;
+        }
+
+        exchange.ScopeNames.Use(keys.Scope);
+        ReadOnlySpan<byte> parentKey = default;
+        if (!parentHash.IsEmpty)
+        {
+            keys.Scope.CopyTo(exchange.ParentBuffer);
+            parentHash.CopyTo(exchange.ParentBuffer.AsSpan(keys.Scope.Length));
+            parentKey = exchange.ParentBuffer.AsSpan(0, keys.Scope.Length + Limits.ChainHashBytes);
+        }
+
+        return BlockTraits.Content(exchange.ScopeNames.Model, exchange.ScopeNames.Revision, parentKey);
+    }
+
+    private static void Store(NativeExchange exchange, in PutRequest request, ReadOnlySpan<byte> key, in KeySet keys)
+    {
+        var reservation = Reserve(exchange, key, keys, request.ParentHash, (int)exchange.Request.PayloadBytes, out var refusal);
+        if (reservation is null)
+        {
+            exchange.SkipPayload();
+            exchange.Answer(refusal);
+            return;
+        }
+
+        var isComplete = false;
+        try
+        {
+            Receive(exchange, reservation);
+            isComplete = MemoryMarshal.AsBytes(reservation.Checksums).SequenceEqual(request.Table);
+        }
+        finally
+        {
+            if (!isComplete)
+            {
+                exchange.Engine.Abort(reservation);
+            }
+        }
+
+        exchange.Answer(isComplete ? Seal(exchange, reservation) : NativeStatus.Mismatch);
+    }
+
+    private static void Receive(NativeExchange exchange, Reservation reservation)
+    {
+        var rest = reservation.Payload;
+        var table = reservation.Checksums;
+        var checksum = default(RunningChecksum);
+        while (!rest.IsEmpty)
+        {
+            var received = exchange.Receiver.ReceiveSome(exchange.Channel, rest[..Math.Min(rest.Length, NativeLimits.PieceBytes)]);
+            checksum.Append(rest[..received], table);
+            rest = rest[received..];
+        }
+    }
+
+    /// <summary>Takes the bytes of a put that was refused, in front of which the refusal already stands.</summary>
+    private static void Reject(NativeExchange exchange) => exchange.Receiver.Skip(exchange.Channel, exchange.Request.PayloadBytes);
+}

@@ -1,0 +1,71 @@
+using System.Diagnostics;
+using KvMesh.Engine.Blocks;
+using KvMesh.Gateway.Access;
+using KvMesh.Gateway.Native;
+using KvMesh.Protocol.Integrity;
+using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Native.Messages;
+
+namespace KvMesh.Gateway.SharedMemory;
+
+/// <summary>
+/// Stores a block out of the client's staging file: copied into the reservation and checksummed there, piece by piece, while it is in the cache.
+/// The checksums are those of the copy, so a client that writes meanwhile can only make its own put fail.
+/// </summary>
+internal static class CommitHandler
+{
+    public static void Handle(NativeExchange exchange)
+    {
+        var startedAt = Stopwatch.GetTimestamp();
+        var reader = new HeadReader(exchange.Receiver.Head);
+        var request = CommitRequest.Read(ref reader);
+        if (!exchange.Require(AccessRights.Write) || !PutHandler.TryReadKey(exchange, ref reader, !request.ParentHash.IsEmpty, out var key, out var keys))
+        {
+            return;
+        }
+
+        var staging = exchange.Staging;
+        if (staging is null || !staging.Contains(request.Offset, request.PayloadBytes))
+        {
+            exchange.Refuse(
+                NativeStatus.BadRequest,
+                $"Commit: offset {request.Offset} and {request.PayloadBytes} bytes are outside the staging file, which has {staging?.Bytes ?? 0}.");
+            return;
+        }
+
+        if (request.PayloadBytes > exchange.Services.Options.MaxBlockBytes)
+        {
+            exchange.Answer(NativeStatus.TooLarge);
+            return;
+        }
+
+        var reservation = PutHandler.Reserve(exchange, key, keys, request.ParentHash, (int)request.PayloadBytes, out var refusal);
+        exchange.Answer(reservation is null ? refusal : Store(exchange, staging, request, reservation));
+        exchange.Metrics.Put.Record(startedAt);
+    }
+
+    private static NativeStatus Store(NativeExchange exchange, StagingFile staging, in CommitRequest request, Reservation reservation)
+    {
+        Copy(staging.Slice(request.Offset, (int)request.PayloadBytes), reservation.Payload, reservation.Checksums);
+        if (ChecksumTable.Seal(reservation.Checksums) == request.TableChecksum)
+        {
+            return PutHandler.Seal(exchange, reservation);
+        }
+
+        exchange.Engine.Abort(reservation);
+        return NativeStatus.Mismatch;
+    }
+
+    private static void Copy(ReadOnlySpan<byte> source, Span<byte> destination, Span<uint> table)
+    {
+        var checksum = default(RunningChecksum);
+        while (!source.IsEmpty)
+        {
+            var count = Math.Min(source.Length, NativeLimits.PieceBytes);
+            source[..count].CopyTo(destination);
+            checksum.Append(destination[..count], table);
+            source = source[count..];
+            destination = destination[count..];
+        }
+    }
+}
