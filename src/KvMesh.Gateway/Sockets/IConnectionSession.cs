@@ -11,7 +11,8 @@ public interface IConnectionSession : IDisposable
     /// <summary>
     /// Serves commands until the peer has been silent for the idle window at a command boundary, with nothing buffered and
     /// nothing owed (<see cref="SessionOutcome.Idle"/>), or the connection is to be closed. After Idle the host calls again once
-    /// the socket is readable, maybe from another thread, maybe in another process.
+    /// the socket is readable, maybe from another thread, maybe in another process. The host may end the idle window early, even
+    /// with bytes waiting in the kernel, to give the thread to others or to stop.
     /// </summary>
     SessionOutcome Run(IByteChannel channel);
 }
@@ -42,4 +43,7 @@ public sealed record ConnectionInfo(long Id, string RemoteAddress, bool IsUnix)
 
     /// <summary>Tenant the connection authenticated as; shown to operators.</summary>
     public string TenantName { get; set; } = "";
+
+    /// <summary>Commands served, counted by the session; shown to operators.</summary>
+    public long Commands { get; set; }
 }

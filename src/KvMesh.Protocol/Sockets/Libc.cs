@@ -39,6 +39,7 @@ internal static unsafe partial class Libc
     public const int TcpKeepCount = 6;
     public const int TcpCongestion = 13;
 
+    public const int ShutdownWrite = 1;
     public const int ShutdownBoth = 2;
 
     public const short PollIn = 1;

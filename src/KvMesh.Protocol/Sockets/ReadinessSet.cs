@@ -31,12 +31,12 @@ public sealed unsafe class ReadinessSet : IDisposable
     }
 
     /// <summary>Watches a socket until it is readable or its peer closes; <paramref name="token"/> is what Wait reports.</summary>
-    public void Add(StreamSocket socket, long token) => Control(Libc.EpollAdd, socket.Descriptor, (ulong)token, Interest);
+    public void Add(StreamSocket socket, long token) => Control(Libc.EpollAdd, socket, (ulong)token, Interest);
 
     /// <summary>Arms a socket of this set again.</summary>
-    public void Rearm(StreamSocket socket, long token) => Control(Libc.EpollModify, socket.Descriptor, (ulong)token, Interest);
+    public void Rearm(StreamSocket socket, long token) => Control(Libc.EpollModify, socket, (ulong)token, Interest);
 
-    public void Remove(StreamSocket socket) => Control(Libc.EpollDelete, socket.Descriptor, 0, 0);
+    public void Remove(StreamSocket socket) => Control(Libc.EpollDelete, socket, 0, 0);
 
     /// <summary>Waits for reports and stores their tokens; returns how many, 0 after <see cref="Wake"/>.</summary>
     public int Wait(Span<long> tokens)
@@ -68,6 +68,19 @@ public sealed unsafe class ReadinessSet : IDisposable
     {
         _epoll.Dispose();
         _wake.Dispose();
+    }
+
+    private void Control(int operation, StreamSocket socket, ulong token, uint interest)
+    {
+        var descriptor = socket.Hold();
+        try
+        {
+            Control(operation, descriptor, token, interest);
+        }
+        finally
+        {
+            socket.Release();
+        }
     }
 
     private void Control(int operation, int descriptor, ulong token, uint interest)

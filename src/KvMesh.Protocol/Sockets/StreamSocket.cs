@@ -12,6 +12,9 @@ namespace KvMesh.Protocol.Sockets;
 /// </summary>
 public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
 {
+    private const int ScratchBytes = 4096;
+    private const int MaxDiscardRounds = 256;
+
     private readonly SocketHandle _handle;
     private readonly StreamSocketOptions _options;
     private readonly int _idleMilliseconds;
@@ -93,6 +96,20 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
         }
     }
 
+    /// <summary>As <see cref="ReceiveOrIdle"/> with an idle window of zero.</summary>
+    public int ReceiveAvailable(Span<byte> buffer)
+    {
+        var descriptor = _handle.Hold();
+        try
+        {
+            return Receive(descriptor, buffer, Libc.MessageDontWait);
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+    }
+
     /// <inheritdoc/>
     public void Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default, ReadOnlySpan<byte> third = default)
     {
@@ -162,7 +179,28 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
         }
     }
 
+    /// <summary>
+    /// Ends the stream in this direction and drops what the peer sent meanwhile: closing with unread bytes would reset the
+    /// connection, and the peer might lose the last answer. Dispose comes after it.
+    /// </summary>
+    public void Finish()
+    {
+        var scratch = stackalloc byte[ScratchBytes];
+        var descriptor = _handle.Hold();
+        _ = Libc.Shutdown(descriptor, Libc.ShutdownWrite);
+        for (var round = 0; round < MaxDiscardRounds && Libc.Receive(descriptor, scratch, ScratchBytes, Libc.MessageDontWait) > 0; round++)
+        {
+        }
+
+        _handle.DangerousRelease();
+    }
+
     public void Dispose() => _handle.Dispose();
+
+    /// <summary>For the readiness set: takes a reference so that the number stays this socket's. Pair with <see cref="Release"/>.</summary>
+    internal int Hold() => _handle.Hold();
+
+    internal void Release() => _handle.DangerousRelease();
 
     private static void Count(ref long total, nint bytes) => Volatile.Write(ref total, total + bytes);
 
