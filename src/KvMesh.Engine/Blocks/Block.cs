@@ -1,6 +1,160 @@
+using KvMesh.Engine.Disk;
+using KvMesh.Engine.Host;
+using KvMesh.Protocol.Arena;
+using KvMesh.Protocol.Keys;
+
 namespace KvMesh.Engine.Blocks;
 
-/// <summary>One content of one key.</summary>
+/// <summary>
+/// One content of one key, in one or more tiers. A key that is replaced gets a new block; the old one lives on, unseen, until
+/// its last reader is done.
+/// <para>
+/// The state word decides who may touch the extent: <c>readers</c> (low bits) hold it in place; <c>Resident</c> says there is
+/// one; <c>Claimed</c> gives it to one thread that loads or evicts it; <c>Dead</c> says that the block has left the index for
+/// good. Whoever takes the last hold of a dead block frees its extent.
+/// </para>
+/// </summary>
 public sealed class Block
 {
+    private const int Resident = 1 << 24;
+    private const int Claimed = 1 << 25;
+    private const int Dead = 1 << 26;
+    private const int ReaderMask = Resident - 1;
+
+    private readonly byte[] _key;
+    private int _word;
+
+    internal Block(Scope scope, KeyDigest digest, byte[] key, int payloadBytes, BlockFlags flags)
+    {
+        Scope = scope;
+        Digest = digest;
+        _key = key;
+        PayloadBytes = payloadBytes;
+        Flags = flags;
+    }
+
+    public ReadOnlyMemory<byte> Key => _key;
+
+    public int PayloadBytes { get; }
+
+    /// <summary>Order of the last use, as the retention policy was told.</summary>
+    public long LastUse { get; internal set; }
+
+    /// <summary>The block before this one in its chain, when it is here.</summary>
+    public Block? Parent => Chain?.Parent?.Block;
+
+    /// <summary>Whether blocks that follow this one are here, in any tier.</summary>
+    public bool HasChildren => Chain is { Children: > 0 };
+
+    internal Scope Scope { get; }
+
+    internal Tenant Tenant => Scope.Tenant;
+
+    internal KeyDigest Digest { get; }
+
+    internal BlockFlags Flags { get; }
+
+    internal bool IsContent => (Flags & BlockFlags.Content) != 0;
+
+    internal bool IsCompanion => (Flags & BlockFlags.Companion) != 0;
+
+    /// <summary>Next block of the index's bucket. Written under the bucket's stripe lock, read by anyone.</summary>
+    internal Block? Next;
+
+    /// <summary>Place among the blocks that follow each other. Null while nothing precedes or follows.</summary>
+    internal ChainNode? Chain;
+
+    /// <summary>The other half of a pair that lives and dies together.</summary>
+    internal Block? Companion;
+
+    internal Extent Extent;
+    internal DiskLocation Disk;
+    internal uint TableChecksum;
+    internal uint TrailerChecksum;
+    internal uint Hits;
+
+    /// <summary>Unix milliseconds; see <see cref="BlockDescriptor.LeaseUntil"/>.</summary>
+    internal long LeaseUntil;
+
+    /// <summary>Unix milliseconds; see <see cref="BlockDescriptor.ExpiresAt"/>.</summary>
+    internal long ExpiresAt;
+
+    /// <summary>Whether the payload was compared with its table since this process has it.</summary>
+    internal bool IsVerified;
+
+    /// <summary>Neighbours in the retention policy's order, owned by the policy.</summary>
+    internal Block? Newer;
+    internal Block? Older;
+    internal bool IsRetained;
+
+    internal bool IsDead => (Volatile.Read(ref _word) & Dead) != 0;
+
+    internal bool IsResident => (Volatile.Read(ref _word) & (Resident | Dead)) == Resident;
+
+    internal bool IsOnDisk => Disk.Segment != 0;
+
+    internal bool HasReaders => (Volatile.Read(ref _word) & ReaderMask) != 0;
+
+    internal BlockTiers Tiers => (IsResident ? BlockTiers.Host : BlockTiers.None) | (IsOnDisk ? BlockTiers.Disk : BlockTiers.None);
+
+    internal int ReaderCount => Volatile.Read(ref _word) & ReaderMask;
+
+    /// <summary>Holds the extent in place for one reader. False when the block is not in RAM, is being moved, or is gone.</summary>
+    internal bool TryOpen()
+    {
+        while (true)
+        {
+            var word = Volatile.Read(ref _word);
+            if ((word & (Resident | Claimed | Dead)) != Resident || (word & ReaderMask) == ReaderMask)
+            {
+                return false;
+            }
+
+            if (Interlocked.CompareExchange(ref _word, word + 1, word) == word)
+            {
+                return true;
+            }
+        }
+    }
+
+    /// <summary>Ends one reader's hold. True when the caller now has to free the extent of a dead block.</summary>
+    internal bool CloseAndCheckFree()
+    {
+        Interlocked.Decrement(ref _word);
+        return TryTakeExtentOfDead();
+    }
+
+    /// <summary>Gives the extent of a readerless block to the caller alone, or the right to load one.</summary>
+    internal bool TryClaim(bool resident)
+    {
+        var expected = resident ? Resident : 0;
+        return Interlocked.CompareExchange(ref _word, expected | Claimed, expected) == expected;
+    }
+
+    /// <summary>Ends a claim with the extent in place or gone. True when the block died meanwhile and its extent is the caller's to free.</summary>
+    internal bool UnclaimAndCheckFree(bool resident)
+    {
+        if (resident)
+        {
+            Interlocked.Or(ref _word, Resident);
+        }
+        else
+        {
+            Interlocked.And(ref _word, ~Resident);
+        }
+
+        Interlocked.And(ref _word, ~Claimed);
+        return TryTakeExtentOfDead();
+    }
+
+    /// <summary>The block's first appearance in RAM, before it is visible.</summary>
+    internal void StartResident() => Volatile.Write(ref _word, Resident);
+
+    /// <summary>Marks the block as gone. False when it already was.</summary>
+    internal bool TryKill() => (Interlocked.Or(ref _word, Dead) & Dead) == 0;
+
+    /// <summary>Takes the extent of a dead block that nobody holds. Exactly one caller gets it.</summary>
+    internal bool TryTakeExtentOfDead() => Interlocked.CompareExchange(ref _word, Dead, Dead | Resident) == (Dead | Resident);
+
+    internal bool KeyEquals(Tenant tenant, ReadOnlySpan<byte> key) => ReferenceEquals(Tenant, tenant) && key.SequenceEqual(_key);
 }

@@ -2,14 +2,28 @@ using KvMesh.Engine.Blocks;
 
 namespace KvMesh.Engine.Retention;
 
+/// <summary>What stands between a candidate and its eviction.</summary>
+public enum VictimVerdict
+{
+    /// <summary>Nothing: the candidate was claimed and leaves now.</summary>
+    Take,
+
+    /// <summary>It is being read or was promised to stay.</summary>
+    InUse,
+
+    /// <summary>Blocks that follow it would lose their parent.</summary>
+    HasChildren,
+}
+
 /// <summary>
 /// Decides which resident block leaves next. One instance per tenant and arena; every member is called under the host
-/// tier's retention lock, so implementations need no lock of their own. All members are O(1), amortised.
+/// tier's order lock, so implementations need no lock of their own. Requests are numbered in order of time, in ticks of
+/// 100 ns. All members are O(1), amortised, and O(chain) for a touch.
 /// </summary>
 public interface IRetentionPolicy
 {
-    /// <summary>A block became resident. <paramref name="request"/> orders it among the touches.</summary>
-    void Add(Block block, long request);
+    /// <summary>A block became resident. With <paramref name="lowInterest"/> it has yet to show that it is asked for again.</summary>
+    void Add(Block block, long request, bool lowInterest);
 
     /// <summary>A request used the block, and with it every ancestor of its chain.</summary>
     void Touch(Block block, long request);
@@ -18,10 +32,13 @@ public interface IRetentionPolicy
     void Remove(Block block);
 
     /// <summary>
-    /// The next block that may leave, or null when none may. The policy keeps the block until it is removed; a candidate
-    /// that turns out to be in use is passed back through <see cref="Touch"/>.
+    /// The next block that leaves, or null when none may. The policy proposes candidates to <paramref name="judge"/>, a bounded
+    /// number of them, and keeps the chosen one until it is removed.
     /// </summary>
-    Block? NextVictim(Func<Block, bool> mayLeave);
+    Block? NextVictim(Func<Block, VictimVerdict> judge);
+
+    /// <summary>Resident blocks in the order in which they would leave.</summary>
+    IEnumerable<Block> LeastValuableFirst();
 
     /// <summary>Resident blocks from the most to the least valuable, for saving at a clean stop.</summary>
     IEnumerable<Block> MostValuableFirst();

@@ -35,4 +35,12 @@ public struct ArenaHeader
 
     /// <summary>No descriptor at or above this index was ever used.</summary>
     public int DescriptorHighWater;
+
+    /// <summary>Unix milliseconds when the last residence lease handed out so far runs out.</summary>
+    public long ResidenceLeasesUntil;
+
+    /// <summary>Path of the data directory that the arena belongs to, in UTF-8, <see cref="DataDirectoryBytes"/> long.</summary>
+    public const int DataDirectoryOffset = 256;
+
+    public int DataDirectoryBytes;
 }

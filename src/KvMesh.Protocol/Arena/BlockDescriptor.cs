@@ -32,20 +32,26 @@ public enum BlockFlags : uint
 /// Order of publication: bytes, trailer, fields, checksum, and <see cref="State"/> last. Order of withdrawal:
 /// <see cref="State"/> first, then <see cref="Generation"/> + 1, and only then may the extent be reused. A reader that
 /// finds the same generation after reading has read the bytes of that block and no other.
-/// The extent holds payload ‖ padding to 8 ‖ checksum table ‖ tenant ‖ key.
+/// The extent holds payload ‖ padding to 8 ‖ trailer, and the trailer is checksum table ‖ tenant ‖ model ‖ revision ‖ key.
 /// </summary>
-[StructLayout(LayoutKind.Sequential, Pack = 8)]
+[StructLayout(LayoutKind.Sequential, Pack = 8, Size = Bytes)]
 public struct BlockDescriptor
 {
     /// <summary>Bytes of the structure in memory.</summary>
     public const int Bytes = 128;
+
+    /// <summary>Offset of <see cref="Digest"/>, where the checksummed fields begin.</summary>
+    public const int ChecksummedOffset = 16;
+
+    /// <summary>Bytes covered by <see cref="Checksum"/>.</summary>
+    public const int ChecksummedBytes = 77;
 
     /// <summary>Grows by one whenever the descriptor stops describing a block.</summary>
     public ulong Generation;
 
     public DescriptorState State;
 
-    /// <summary>CRC-32C of the fields from <see cref="Digest"/> to <see cref="TrailerChecksum"/>.</summary>
+    /// <summary>CRC-32C of the fields from <see cref="Digest"/> to <see cref="RevisionBytes"/>.</summary>
     public uint Checksum;
 
     public KeyDigest Digest;
@@ -66,11 +72,15 @@ public struct BlockDescriptor
     /// <summary>CRC-32C over the checksum table.</summary>
     public uint TableChecksum;
 
-    /// <summary>CRC-32C over the trailer: table, tenant and key.</summary>
+    /// <summary>CRC-32C over the trailer.</summary>
     public uint TrailerChecksum;
 
     public ushort KeyBytes;
-    public ushort TenantBytes;
+    public byte TenantBytes;
+    public byte ModelBytes;
+    public byte RevisionBytes;
+
+    /// <summary>Uses so far. May change while sealed.</summary>
     public uint Hits;
 
     /// <summary>Unix milliseconds after which the block is gone; 0 never. May change while sealed.</summary>
@@ -79,6 +89,6 @@ public struct BlockDescriptor
     /// <summary>Unix milliseconds until which the block was promised to stay; 0 no promise. May change while sealed.</summary>
     public long LeaseUntil;
 
-    /// <summary>Order of last use, so that a new process keeps what the old one would have kept.</summary>
+    /// <summary>Order of last use, so that a new process keeps what the old one would have kept. May change while sealed.</summary>
     public long LastUse;
 }

@@ -1,0 +1,131 @@
+using KvMesh.Protocol.Keys;
+
+namespace KvMesh.Engine.Blocks;
+
+/// <summary>
+/// A place in a chain. It outlives the block that stands on it while others follow, so that a block that comes back finds its
+/// children again. Fields are written under the ledger's lock; parents are read by anyone.
+/// </summary>
+internal sealed class ChainNode(KeyDigest digest)
+{
+    public KeyDigest Digest { get; } = digest;
+
+    /// <summary>The block that stands here, or null: a hole.</summary>
+    public Block? Block;
+
+    public ChainNode? Parent;
+
+    /// <summary>Nodes whose parent this is.</summary>
+    public int Children;
+}
+
+/// <summary>
+/// Who follows whom among one tenant's blocks, and how many holes there are: places without a block that others follow. While
+/// there are none, a prefix match may gallop.
+/// </summary>
+internal sealed class ChainLedger
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<KeyDigest, ChainNode> _holes = [];
+    private volatile int _holeCount;
+
+    public int Holes => _holeCount;
+
+    /// <summary>A block became visible. <paramref name="findParent"/> is asked for the parent's block, by digest.</summary>
+    public void Attach(Block block, KeyDigest? parent, Func<KeyDigest, Block?> findParent)
+    {
+        if (parent is null && _holeCount == 0)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            if (_holes.Remove(block.Digest, out var ownHole))
+            {
+                ownHole.Block = block;
+                block.Chain = ownHole;
+            }
+
+            if (parent is { } digest)
+            {
+                var node = block.Chain ??= new ChainNode(block.Digest) { Block = block };
+                if (node.Parent is null && digest != block.Digest)
+                {
+                    node.Parent = NodeOf(digest, findParent);
+                    node.Parent.Children++;
+                }
+            }
+
+            _holeCount = _holes.Count;
+        }
+    }
+
+    /// <summary>A block is gone from every tier.</summary>
+    public void Detach(Block block)
+    {
+        if (block.Chain is null)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            // A newer block of the same key may stand here by now; then there is no hole.
+            if (block.Chain is { } node && ReferenceEquals(node.Block, block))
+            {
+                node.Block = null;
+                if (node.Children > 0)
+                {
+                    _holes.TryAdd(node.Digest, node);
+                }
+                else
+                {
+                    ReleaseUpwards(node);
+                }
+            }
+
+            _holeCount = _holes.Count;
+        }
+    }
+
+    private ChainNode NodeOf(KeyDigest digest, Func<KeyDigest, Block?> findParent)
+    {
+        if (_holes.TryGetValue(digest, out var hole))
+        {
+            return hole;
+        }
+
+        var parent = findParent(digest);
+        if (parent is null || parent.IsDead)
+        {
+            // A parent that dies at this moment detaches after us and finds its place taken by the hole.
+            if (parent?.Chain is { } dying)
+            {
+                dying.Block = null;
+                return _holes[digest] = dying;
+            }
+
+            return _holes[digest] = new ChainNode(digest);
+        }
+
+        return parent.Chain ??= new ChainNode(digest) { Block = parent };
+    }
+
+    /// <summary>Forgets a node that nobody follows, and holes above it that only it kept.</summary>
+    private void ReleaseUpwards(ChainNode node)
+    {
+        while (node.Parent is { } parent)
+        {
+            node.Parent = null;
+            parent.Children--;
+            if (parent.Block is not null || parent.Children > 0)
+            {
+                return;
+            }
+
+            _holes.Remove(parent.Digest);
+            node = parent;
+        }
+    }
+}
