@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using KvMesh.Engine.Disk;
 using KvMesh.Protocol;
 
 namespace KvMesh.Engine;
@@ -26,9 +27,14 @@ public sealed class EngineOptions
     [Range(1024, 1 << 28)]
     public int MaxBlocks { get; set; } = 1 << 21;
 
-    /// <summary>Bytes of disk for blocks; 0 switches the disk tier off.</summary>
-    [Range(0, long.MaxValue)]
-    public long DiskBytes { get; set; }
+    /// <summary>The disk tier. A capacity of 0 switches it off; an empty directory stands for <c>disk</c> in the data directory.</summary>
+    public DiskOptions Disk { get; } = new();
+
+    /// <summary>Whether to back the whole arena with memory in the background, so that no put waits for a page.</summary>
+    public bool Prefault { get; set; } = true;
+
+    /// <summary>Whether a clean stop removes the arena. For nodes whose data directory does not outlive them.</summary>
+    public bool RemoveArenaOnStop { get; set; }
 
     /// <summary>Largest part of a tier that existence leases of one connection may hold.</summary>
     [Range(0.0, 1.0)]

@@ -24,13 +24,14 @@ public sealed class Block
     private readonly byte[] _key;
     private int _word;
 
-    internal Block(Scope scope, KeyDigest digest, byte[] key, int payloadBytes, BlockFlags flags)
+    internal Block(Scope scope, KeyDigest digest, byte[] key, int payloadBytes, BlockFlags flags, KeyDigest related)
     {
         Scope = scope;
         Digest = digest;
         _key = key;
         PayloadBytes = payloadBytes;
         Flags = flags;
+        Related = related;
     }
 
     public ReadOnlyMemory<byte> Key => _key;
@@ -53,6 +54,11 @@ public sealed class Block
     internal KeyDigest Digest { get; }
 
     internal BlockFlags Flags { get; }
+
+    /// <summary>Digest of the parent, or of the block that a companion describes; see <see cref="BlockDescriptor.Parent"/>.</summary>
+    internal KeyDigest Related { get; }
+
+    internal bool HasParent => (Flags & BlockFlags.HasParent) != 0;
 
     internal bool IsContent => (Flags & BlockFlags.Content) != 0;
 
@@ -93,11 +99,10 @@ public sealed class Block
 
     internal bool IsOnDisk => Disk.Segment != 0;
 
-    internal bool HasReaders => (Volatile.Read(ref _word) & ReaderMask) != 0;
+    /// <summary>Whether one thread is loading or evicting the block right now.</summary>
+    internal bool IsClaimed => (Volatile.Read(ref _word) & Claimed) != 0;
 
     internal BlockTiers Tiers => (IsResident ? BlockTiers.Host : BlockTiers.None) | (IsOnDisk ? BlockTiers.Disk : BlockTiers.None);
-
-    internal int ReaderCount => Volatile.Read(ref _word) & ReaderMask;
 
     /// <summary>Holds the extent in place for one reader. False when the block is not in RAM, is being moved, or is gone.</summary>
     internal bool TryOpen()

@@ -1,3 +1,5 @@
+using KvMesh.Protocol.Integrity;
+
 namespace KvMesh.Engine.Blocks;
 
 /// <summary>
@@ -6,34 +8,64 @@ namespace KvMesh.Engine.Blocks;
 /// </summary>
 public readonly struct BlockRead : IDisposable
 {
+    private readonly BlockEngine _engine;
+    private readonly Block _block;
+
+    internal BlockRead(BlockEngine engine, Block block, bool mustVerify)
+    {
+        _engine = engine;
+        _block = block;
+        MustVerify = mustVerify;
+    }
+
     /// <summary>The payload, in the arena.</summary>
-    public ReadOnlySpan<byte> Payload => throw new NotImplementedException();
+    public ReadOnlySpan<byte> Payload => _block.Tenant.Host.Arena.Data(_block.Extent.Offset, _block.PayloadBytes);
 
     /// <summary>One CRC-32C per 64 KiB of payload.</summary>
-    public ReadOnlySpan<uint> Checksums => throw new NotImplementedException();
+    public ReadOnlySpan<uint> Checksums => Trailer.Table(_block.Tenant.Host.Arena, _block.Extent, _block.PayloadBytes);
 
     /// <summary>CRC-32C over <see cref="Checksums"/>.</summary>
-    public uint TableChecksum => throw new NotImplementedException();
+    public uint TableChecksum => _block.TableChecksum;
 
-    public int PayloadBytes => throw new NotImplementedException();
+    public int PayloadBytes => _block.PayloadBytes;
 
     /// <summary>Unix milliseconds after which the block is gone; 0 never.</summary>
-    public long ExpiresAt => throw new NotImplementedException();
+    public long ExpiresAt => Volatile.Read(ref _block.ExpiresAt);
 
     /// <summary>Index of the block's descriptor in the arena, for readers that map it.</summary>
-    public int DescriptorIndex => throw new NotImplementedException();
+    public int DescriptorIndex => _block.Extent.Descriptor;
 
     /// <summary>The descriptor's generation while this read is open.</summary>
-    public ulong Generation => throw new NotImplementedException();
+    public ulong Generation => _block.Tenant.Host.Arena.Descriptor(_block.Extent.Descriptor).Generation;
 
     /// <summary>Offset of the payload from the start of the arena's data area, in bytes.</summary>
-    public long ExtentOffset => throw new NotImplementedException();
+    public long ExtentOffset => _block.Extent.Offset;
 
-    /// <summary>Whether this read is one of the sample that a door must verify before it sends (see EngineOptions.VerifyOneReadIn).</summary>
-    public bool MustVerify => throw new NotImplementedException();
+    /// <summary>Whether this read is one of the sample that a door must verify before it sends (see <see cref="EngineOptions.VerifyOneReadIn"/>).</summary>
+    public bool MustVerify { get; }
+
+    internal Block Block => _block;
 
     /// <summary>Checks the payload against its table. On a mismatch the block is quarantined; send nothing and answer a miss.</summary>
-    public bool Verify() => throw new NotImplementedException();
+    public bool Verify()
+    {
+        if (ChecksumTable.Seal(Checksums) == TableChecksum && ChecksumTable.FirstMismatch(Payload, Checksums) < 0)
+        {
+            _engine.NoteVerified(_block);
+            return true;
+        }
 
-    public void Dispose() => throw new NotImplementedException();
+        _engine.Quarantine(_block);
+        return false;
+    }
+
+    public void Dispose()
+    {
+        if (_block.CloseAndCheckFree())
+        {
+            _block.Tenant.Host.Free(_block.Tenant, _block.Extent, wasPublished: true);
+        }
+    }
+
+    internal void NoteResidenceLease(long until) => _block.Tenant.Host.NoteResidenceLease(until);
 }

@@ -1,3 +1,5 @@
+using KvMesh.Engine.Host;
+
 namespace KvMesh.Engine.Blocks;
 
 /// <summary>
@@ -6,13 +8,22 @@ namespace KvMesh.Engine.Blocks;
 /// </summary>
 public sealed class Reservation
 {
-    internal Reservation()
-    {
-    }
+    private int _isEnded;
+
+    internal Reservation(Block block) => Block = block;
 
     /// <summary>Where the payload goes. Not zeroed: every byte must be written before the seal.</summary>
-    public Span<byte> Payload => throw new NotImplementedException();
+    public Span<byte> Payload => Host.Arena.Data(Block.Extent.Offset, Block.PayloadBytes);
 
     /// <summary>Where the checksum table goes: the writer fills it while the bytes pass, and the seal covers it.</summary>
-    public Span<uint> Checksums => throw new NotImplementedException();
+    public Span<uint> Checksums => Trailer.Table(Host.Arena, Block.Extent, Block.PayloadBytes);
+
+    internal Block Block { get; }
+
+    private HostTier Host => Block.Tenant.Host;
+
+    /// <summary>Ends the reservation, once.</summary>
+    /// <exception cref="InvalidOperationException">It has ended before.</exception>
+    internal Block End() =>
+        Interlocked.Exchange(ref _isEnded, 1) == 0 ? Block : throw new InvalidOperationException("The reservation was sealed or aborted before.");
 }

@@ -1,0 +1,173 @@
+using KvMesh.Engine.Disk;
+using KvMesh.Engine.Events;
+using KvMesh.Protocol.Keys;
+
+namespace KvMesh.Engine.Blocks;
+
+/// <summary>
+/// Which blocks exist: index, chains and pairs, kept in step, and the news of every change. A block comes in by
+/// <see cref="Publish"/> and goes out by <see cref="Remove"/>, whatever the reason.
+/// </summary>
+internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, DigestSecret secret, TimeProvider time)
+{
+    private readonly PairLedger _pairs = new();
+    private readonly Func<KeyDigest, Block?> _findByDigest = digest => index.Find(digest);
+    private DiskTier? _disk;
+
+    public BlockIndex Index => index;
+
+    /// <summary>Once, before the first block: where copies below RAM are given back.</summary>
+    public void UseDisk(DiskTier disk) => _disk = disk;
+
+    public KeyDigest DigestOf(Tenant tenant, ReadOnlySpan<byte> key) => KeyDigest.Compute(secret, tenant.DigestId, key);
+
+    /// <summary>The block of that key that a client may see now, or null.</summary>
+    public Block? Find(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        var block = index.Find(DigestOf(tenant, key), tenant, key);
+        return block is not null && IsVisible(block) ? block : null;
+    }
+
+    /// <summary>Whether a client may see the block: not purged, not expired, and not half of an incomplete pair.</summary>
+    public bool IsVisible(Block block) => !block.IsDead && !block.Scope.IsPurged && !IsExpired(block) && IsPairComplete(block);
+
+    public bool IsExpired(Block block) =>
+        Volatile.Read(ref block.ExpiresAt) is var at && at != 0 && at <= time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>
+    /// Makes a block visible, if the conditions hold, in the place of <paramref name="replaced"/>. The caller has filled extent and
+    /// trailer; <paramref name="beforeVisible"/> publishes the descriptor once nothing can refuse the block any more.
+    /// </summary>
+    public SealStatus Publish(Block block, in SealOptions options, Action<Block> beforeVisible, out Block? replaced)
+    {
+        replaced = null;
+        lock (index.StripeOf(block.Digest))
+        {
+            var present = index.Find(block.Digest, block.Tenant, block.Key.Span);
+            var isPresent = present is not null && IsVisible(present);
+            if (Refusal(block, isPresent, present is null, options) is { } refusal)
+            {
+                return refusal;
+            }
+
+            block.ExpiresAt = options.KeepExpiry && isPresent ? present!.ExpiresAt : options.ExpiresAt;
+            if (present is not null)
+            {
+                index.RemoveNeedsLock(present);
+                replaced = present;
+            }
+
+            beforeVisible(block);
+            index.AddNeedsLock(block);
+        }
+
+        if (replaced is not null)
+        {
+            Bury(replaced, news: null);
+        }
+
+        Link(block);
+        events.Append(BlockEventKind.Stored, block);
+        return SealStatus.Sealed;
+    }
+
+    /// <summary>Puts a block of an earlier process in, without news. False when the key is there already.</summary>
+    public bool Restore(Block block)
+    {
+        lock (index.StripeOf(block.Digest))
+        {
+            if (index.IsFull || index.Find(block.Digest, block.Tenant, block.Key.Span) is not null)
+            {
+                return false;
+            }
+
+            index.AddNeedsLock(block);
+            return true;
+        }
+    }
+
+    /// <summary>Joins a block to its parent, or to its other half, by the digest that was stored with it.</summary>
+    public void Link(Block block)
+    {
+        if (block.IsCompanion)
+        {
+            _pairs.AddCompanion(block, _findByDigest);
+            return;
+        }
+
+        if (_pairs.AddMain(block) is { } companion)
+        {
+            companion.Tenant.Host.Forget(companion);
+        }
+
+        block.Tenant.Chains.Attach(block, block.HasParent ? block.Related : null, _findByDigest);
+    }
+
+    /// <summary>Takes a block out of every tier. False when somebody else already has.</summary>
+    public bool Remove(Block block, BlockEventKind news)
+    {
+        lock (index.StripeOf(block.Digest))
+        {
+            if (!index.RemoveNeedsLock(block))
+            {
+                return false;
+            }
+        }
+
+        Bury(block, news);
+        return true;
+    }
+
+    public void NoteDemoted(Block block)
+    {
+        _disk?.MarkRedundant(block.Disk, redundant: false);
+        events.Append(BlockEventKind.Demoted, block);
+    }
+
+    public void NotePromoted(Block block)
+    {
+        _disk?.MarkRedundant(block.Disk, redundant: true);
+        events.Append(BlockEventKind.Promoted, block);
+    }
+
+    private SealStatus? Refusal(Block block, bool isPresent, bool isNew, in SealOptions options) => (isPresent, options.Condition) switch
+    {
+        (true, _) when block.IsContent => SealStatus.AlreadyPresent,
+        (true, SealCondition.IfAbsent) or (false, SealCondition.IfPresent) => SealStatus.ConditionFailed,
+        _ when isNew && index.IsFull => SealStatus.Full,
+        _ => null,
+    };
+
+    private static bool IsPairComplete(Block block) => !block.IsCompanion || Volatile.Read(ref block.Companion) is { IsDead: false };
+
+    /// <summary>The last rites of a block that has left the index: its links, its copies, its extent once nobody reads it.</summary>
+    private void Bury(Block block, BlockEventKind? news)
+    {
+        if (!block.TryKill())
+        {
+            return;
+        }
+
+        block.Tenant.Host.Forget(block);
+        block.Tenant.Chains.Detach(block);
+        if (block.IsOnDisk)
+        {
+            _disk?.Release(block.Disk, durable: !block.IsContent);
+        }
+
+        if (block.TryTakeExtentOfDead())
+        {
+            block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: true);
+        }
+
+        if (news is { } kind)
+        {
+            events.Append(kind, block);
+        }
+
+        if (_pairs.Part(block) is { } other)
+        {
+            Remove(other, BlockEventKind.Removed);
+        }
+    }
+}

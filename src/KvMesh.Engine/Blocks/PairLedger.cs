@@ -1,0 +1,93 @@
+using KvMesh.Protocol.Keys;
+
+namespace KvMesh.Engine.Blocks;
+
+/// <summary>
+/// Joins the halves of pairs that live and die together: a block, and the small companion that describes it. A companion that
+/// comes first waits here, unseen, for its block.
+/// </summary>
+internal sealed class PairLedger
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<KeyDigest, Block> _waiting = [];
+    private volatile int _waitingCount;
+
+    /// <summary>
+    /// A companion is in the index. It waits before it looks for its block, and a block looks after it is in the index, so one of
+    /// the two finds the other.
+    /// </summary>
+    public void AddCompanion(Block companion, Func<KeyDigest, Block?> find)
+    {
+        lock (_lock)
+        {
+            _waiting[companion.Related] = companion;
+            _waitingCount = _waiting.Count;
+            Interlocked.MemoryBarrier();
+            if (find(companion.Related) is { IsDead: false } main)
+            {
+                StopWaiting(companion);
+                Join(main, companion);
+            }
+        }
+    }
+
+    /// <summary>A block is in the index. Returns the companion that was waiting for it.</summary>
+    public Block? AddMain(Block main)
+    {
+        Interlocked.MemoryBarrier();
+        if (_waitingCount == 0)
+        {
+            return null;
+        }
+
+        lock (_lock)
+        {
+            if (!_waiting.TryGetValue(main.Digest, out var companion))
+            {
+                return null;
+            }
+
+            StopWaiting(companion);
+            Join(main, companion);
+            return companion;
+        }
+    }
+
+    /// <summary>One half is gone: returns the other, which has to go too.</summary>
+    public Block? Part(Block block)
+    {
+        if (block.Companion is null && !block.IsCompanion)
+        {
+            return null;
+        }
+
+        lock (_lock)
+        {
+            StopWaiting(block);
+            var other = block.Companion;
+            block.Companion = null;
+            if (other is not null && ReferenceEquals(other.Companion, block))
+            {
+                other.Companion = null;
+                return other;
+            }
+
+            return null;
+        }
+    }
+
+    private void StopWaiting(Block companion)
+    {
+        if (companion.IsCompanion && _waiting.TryGetValue(companion.Related, out var waiting) && ReferenceEquals(waiting, companion))
+        {
+            _waiting.Remove(companion.Related);
+            _waitingCount = _waiting.Count;
+        }
+    }
+
+    private static void Join(Block main, Block companion)
+    {
+        Volatile.Write(ref companion.Companion, main);
+        main.Companion = companion;
+    }
+}

@@ -1,0 +1,308 @@
+using KvMesh.Engine.Arena;
+using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Retention;
+using KvMesh.Engine.Telemetry;
+using KvMesh.Protocol.Arena;
+
+namespace KvMesh.Engine.Host;
+
+/// <summary>
+/// The RAM of one isolation group: arena, allocator, descriptors, and the order in which blocks leave. Two short locks: the
+/// order lock over the retention policies of its tenants, and the space lock over allocator and descriptors, which may be
+/// taken under the first, never the other way round. Neither is held together with a lock of the index.
+/// </summary>
+internal sealed class HostTier : IDisposable
+{
+    private readonly Lock _space = new();
+    private readonly Lock _order = new();
+    private readonly ArenaMapping _arena;
+    private readonly ExtentAllocator _allocator;
+    private readonly DescriptorTable _descriptors;
+    private readonly Dictionary<long, Block> _owners = [];
+    private readonly Queue<Extent> _quarantine = new();
+    private readonly TouchBuffer _touches = new();
+    private readonly RequestClock _clock;
+    private readonly TimeProvider _time;
+    private readonly int _maxBlocks;
+    private readonly long _quarantineUntil;
+    private readonly List<Tenant> _tenants = [];
+    private long _allocatedBytes;
+    private int _extents;
+
+    public HostTier(string isolationGroup, ArenaMapping arena, int maxBlocks, RequestClock clock, TimeProvider time)
+    {
+        IsolationGroup = isolationGroup;
+        _arena = arena;
+        _maxBlocks = maxBlocks;
+        _clock = clock;
+        _time = time;
+        _allocator = new ExtentAllocator(arena.DataBytes, arena.Header.DescriptorCount);
+        _descriptors = new DescriptorTable(arena);
+        _quarantineUntil = arena.IsAdopted ? arena.Header.ResidenceLeasesUntil : 0;
+    }
+
+    public string IsolationGroup { get; }
+
+    public string Path => _arena.Path;
+
+    public ArenaMapping Arena => _arena;
+
+    public DescriptorTable Descriptors => _descriptors;
+
+    public ExtentAllocator Allocator => _allocator;
+
+    public IReadOnlyList<Tenant> Tenants => _tenants;
+
+    public long CapacityBytes => _arena.DataBytes;
+
+    /// <summary>Whether the number of blocks, not their bytes, is what is used up.</summary>
+    public bool IsAtBlockLimit => _maxBlocks > 0 && Extents >= _maxBlocks;
+
+    public long AllocatedBytes => Interlocked.Read(ref _allocatedBytes);
+
+    public int Extents => Volatile.Read(ref _extents);
+
+    /// <summary>Bytes that eviction frees at once: half a percent of the capacity at most.</summary>
+    public long BatchBytes => CapacityBytes / 400;
+
+    /// <summary>Extents that eviction frees at once when their number is what is limited.</summary>
+    public int BatchBlocks => _maxBlocks / 400;
+
+    public void Add(Tenant tenant) => _tenants.Add(tenant);
+
+    /// <summary>Takes an extent and a descriptor. False when there is no hole of that size, or a limit is reached.</summary>
+    public bool TryTake(Tenant tenant, int bytes, out Extent extent)
+    {
+        extent = default;
+        lock (_space)
+        {
+            ReleaseQuarantineNeedsLock();
+            if (IsAtBlockLimit || !_allocator.TryAllocate(bytes, out var offset))
+            {
+                return false;
+            }
+
+            if (!_descriptors.TryTakeNeedsLock(out var descriptor))
+            {
+                _allocator.Free(offset);
+                return false;
+            }
+
+            extent = new Extent(offset, bytes, descriptor);
+            CountNeedsLock(tenant, extent, 1);
+            return true;
+        }
+    }
+
+    /// <summary>Gives an extent back, after its descriptor was withdrawn, so that no reader can mistake what comes next for it.</summary>
+    public void Free(Tenant tenant, in Extent extent, bool wasPublished)
+    {
+        if (wasPublished)
+        {
+            _descriptors.Withdraw(extent.Descriptor);
+        }
+
+        lock (_space)
+        {
+            _owners.Remove(extent.Offset);
+            CountNeedsLock(tenant, extent, -1);
+            if (_quarantineUntil != 0)
+            {
+                _quarantine.Enqueue(extent);
+                ReleaseQuarantineNeedsLock();
+                return;
+            }
+
+            _allocator.Free(extent.Offset);
+            _descriptors.ReturnNeedsLock(extent.Descriptor);
+        }
+    }
+
+    /// <summary>Takes exactly the extent that an earlier process left. Before the first <see cref="TryTake"/>.</summary>
+    public bool TryAdopt(Tenant tenant, in Extent extent)
+    {
+        if (!_allocator.TryReserveAt(extent.Offset, extent.Bytes))
+        {
+            return false;
+        }
+
+        CountNeedsLock(tenant, extent, 1);
+        return true;
+    }
+
+    /// <summary>The block is resident: it may be evicted from now on. A companion leaves with its block and is in no order.</summary>
+    public void Retain(Block block, bool lowInterest = false)
+    {
+        lock (_space)
+        {
+            _owners[block.Extent.Offset] = block;
+        }
+
+        lock (_order)
+        {
+            if (!block.IsDead && !block.IsRetained && (!block.IsCompanion || block.Companion is null))
+            {
+                block.Tenant.Retention.Add(block, _clock.Next(), lowInterest);
+            }
+        }
+    }
+
+    public void Forget(Block block)
+    {
+        lock (_order)
+        {
+            block.Tenant.Retention.Remove(block);
+        }
+    }
+
+    /// <summary>Notes a use of the block and its ancestors.</summary>
+    public void Touch(Block block)
+    {
+        if (!_touches.Add(block, _clock.Next()) && _order.TryEnter())
+        {
+            try
+            {
+                _touches.DrainNeedsLock();
+            }
+            finally
+            {
+                _order.Exit();
+            }
+        }
+    }
+
+    /// <summary>The next block that leaves so that <paramref name="requester"/> gets room, claimed; or null.</summary>
+    public Block? NextVictim(Tenant requester, Func<Block, VictimVerdict> judge)
+    {
+        lock (_order)
+        {
+            _touches.DrainNeedsLock();
+            var victim = VictimTenant(requester).Retention.NextVictim(judge);
+            victim ??= requester.HostBytes > 0 ? requester.Retention.NextVictim(judge) : null;
+            victim?.Tenant.Retention.Remove(victim);
+            return victim;
+        }
+    }
+
+    /// <summary>The block beside the largest hole that was used least recently, claimed; or null when none may leave.</summary>
+    public Block? NextNeighbourOfLargestHole(Tenant requester, Func<Block, VictimVerdict> judge)
+    {
+        Block? before = null;
+        Block? after = null;
+        lock (_space)
+        {
+            if (_allocator.TryGetLargestHole(out var hole, out _))
+            {
+                before = _allocator.TryGetPrevious(hole, out var previous) ? _owners.GetValueOrDefault(previous) : null;
+                after = _allocator.TryGetNext(hole, out var next) ? _owners.GetValueOrDefault(next) : null;
+            }
+        }
+
+        if (before is null || (after is not null && after.LastUse < before.LastUse))
+        {
+            (before, after) = (after, before);
+        }
+
+        return TryChoose(before, requester, judge) ?? TryChoose(after, requester, judge);
+    }
+
+    /// <summary>Copies up to <paramref name="count"/> blocks in the order in which they would leave, those that <paramref name="wanted"/> accepts.</summary>
+    public void CollectNextToLeave(List<Block> destination, int count, int depth, Func<Block, bool> wanted)
+    {
+        lock (_order)
+        {
+            _touches.DrainNeedsLock();
+            foreach (var tenant in _tenants)
+            {
+                destination.AddRange(tenant.Retention.LeastValuableFirst().Take(depth).Where(wanted).Take(count));
+            }
+        }
+    }
+
+    /// <summary>All resident blocks, most valuable first.</summary>
+    public List<Block> CollectMostValuable()
+    {
+        lock (_order)
+        {
+            _touches.DrainNeedsLock();
+            return [.. _tenants.SelectMany(tenant => tenant.Retention.MostValuableFirst())];
+        }
+    }
+
+    public ArenaSnapshot Snapshot(long warmBytes)
+    {
+        lock (_space)
+        {
+            var free = CapacityBytes - _allocatedBytes;
+            var largest = _allocator.TryGetLargestHole(out _, out var bytes) ? bytes : 0;
+            var fragmentation = free == 0 ? 0 : 1 - ((double)largest / free);
+            return new ArenaSnapshot(IsolationGroup, Path, CapacityBytes, _allocatedBytes, largest, fragmentation, warmBytes);
+        }
+    }
+
+    /// <summary>Remembers for the next process how long clients may still read in place.</summary>
+    public void NoteResidenceLease(long until)
+    {
+        ref var last = ref _arena.Header.ResidenceLeasesUntil;
+        while (Volatile.Read(ref last) is var seen && seen < until && Interlocked.CompareExchange(ref last, until, seen) != seen)
+        {
+        }
+    }
+
+    public void Dispose() => _arena.Dispose();
+
+    private Block? TryChoose(Block? candidate, Tenant requester, Func<Block, VictimVerdict> judge)
+    {
+        if (candidate is null || (candidate.Tenant != requester && candidate.Tenant.HostBytes <= candidate.Tenant.ShareBytes))
+        {
+            return null;
+        }
+
+        lock (_order)
+        {
+            if (!candidate.IsRetained || judge(candidate) != VictimVerdict.Take)
+            {
+                return null;
+            }
+
+            candidate.Tenant.Retention.Remove(candidate);
+            return candidate;
+        }
+    }
+
+    /// <summary>Who gives way: whoever is furthest beyond its share, so that nobody within its share ever does for another.</summary>
+    private Tenant VictimTenant(Tenant requester)
+    {
+        var victim = requester;
+        foreach (var tenant in _tenants)
+        {
+            if (tenant.HostBytes - tenant.ShareBytes > Math.Max(0, victim.HostBytes - victim.ShareBytes))
+            {
+                victim = tenant;
+            }
+        }
+
+        return victim;
+    }
+
+    private void CountNeedsLock(Tenant tenant, in Extent extent, int sign)
+    {
+        _allocatedBytes += sign * extent.AllocatedBytes;
+        _extents += sign;
+        Interlocked.Add(ref tenant.Counters.HostBytes, sign * extent.AllocatedBytes);
+    }
+
+    private void ReleaseQuarantineNeedsLock()
+    {
+        if (_quarantine.Count == 0 || _time.GetUtcNow().ToUnixTimeMilliseconds() < _quarantineUntil)
+        {
+            return;
+        }
+
+        while (_quarantine.TryDequeue(out var extent))
+        {
+            _allocator.Free(extent.Offset);
+            _descriptors.ReturnNeedsLock(extent.Descriptor);
+        }
+    }
+}

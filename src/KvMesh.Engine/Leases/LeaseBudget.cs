@@ -1,0 +1,81 @@
+using KvMesh.Engine.Blocks;
+
+namespace KvMesh.Engine.Leases;
+
+/// <summary>
+/// How much of a tier the leases of one tenant may hold, and what they hold. Above the budget the oldest existence lease
+/// yields. A lease on a block holds its ancestors, because a parent never leaves before its child.
+/// </summary>
+internal sealed class LeaseBudget(long tenantBytes, long connectionBytes)
+{
+    private readonly Lock _lock = new();
+    private readonly List<ConnectionLeases> _connections = [];
+    private long _heldBytes;
+    private long _yielded;
+
+    public long ConnectionBytes => connectionBytes;
+
+    public long HeldBytes => Interlocked.Read(ref _heldBytes);
+
+    public long Yielded => Interlocked.Read(ref _yielded);
+
+    public void Open(ConnectionLeases connection)
+    {
+        lock (_lock)
+        {
+            _connections.Add(connection);
+        }
+    }
+
+    public void Count(long bytes) => Interlocked.Add(ref _heldBytes, bytes);
+
+    public void CountYield() => Interlocked.Increment(ref _yielded);
+
+    /// <summary>Whether that much more fits; makes the oldest leases of the tenant yield until it does.</summary>
+    public bool TryMakeRoom(long bytes)
+    {
+        if (bytes > tenantBytes)
+        {
+            return false;
+        }
+
+        while (HeldBytes + bytes > tenantBytes)
+        {
+            if (Oldest() is not { } connection || !connection.YieldOldest())
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Ends what has run out, and forgets connections that hold nothing any more.</summary>
+    public void Expire(long now)
+    {
+        ConnectionLeases[] connections;
+        lock (_lock)
+        {
+            connections = [.. _connections];
+        }
+
+        foreach (var connection in connections)
+        {
+            if (!connection.Expire(now))
+            {
+                lock (_lock)
+                {
+                    _connections.Remove(connection);
+                }
+            }
+        }
+    }
+
+    private ConnectionLeases? Oldest()
+    {
+        lock (_lock)
+        {
+            return _connections.Where(connection => connection.OldestUntil != long.MaxValue).MinBy(connection => connection.OldestUntil);
+        }
+    }
+}
