@@ -1,7 +1,9 @@
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Events;
+using KvMesh.Engine.Host;
 using KvMesh.Engine.Leases;
 using KvMesh.Engine.Telemetry;
+using KvMesh.Protocol;
 using Microsoft.Extensions.Logging;
 
 namespace KvMesh.Engine;
@@ -12,75 +14,383 @@ namespace KvMesh.Engine;
 /// </summary>
 public sealed class BlockEngine : IDisposable
 {
-    private BlockEngine()
+    private readonly EngineOptions _options;
+    private readonly TimeProvider _time;
+    private readonly BlockRegistry _registry;
+    private readonly Evictor _evictor;
+    private readonly EngineCounters _counters;
+    private readonly PrefixMatcher _matcher;
+    private readonly EngineHost _host;
+    private readonly Action<Block> _publishDescriptor = PublishDescriptor;
+
+    private BlockEngine(EngineHost host, EngineOptions options, TimeProvider time, ILoggerFactory loggers)
     {
+        _host = host;
+        _options = options;
+        _time = time;
+        _registry = host.Registry;
+        _evictor = host.Evictor;
+        _counters = host.Counters;
+        _matcher = new PrefixMatcher(_registry);
+        _host.Start(this, loggers.CreateLogger<BlockEngine>());
     }
+
+    public TenantTable Tenants => _host.Tenants;
+
+    public BlockEventLog Events => _host.Events;
 
     /// <summary>Opens the data directory, adopts what an earlier process left, and begins to serve.</summary>
     /// <exception cref="EngineStartException">The directory is in use, or the machine cannot give what the options ask.</exception>
-    public static BlockEngine Open(EngineOptions options, TimeProvider time, ILoggerFactory loggers) => throw new NotImplementedException();
-
-    public TenantTable Tenants => throw new NotImplementedException();
-
-    public BlockEventLog Events => throw new NotImplementedException();
+    public static BlockEngine Open(EngineOptions options, TimeProvider time, ILoggerFactory loggers) =>
+        new(EngineHost.Open(options, time, loggers.CreateLogger<BlockEngine>()), options, time, loggers);
 
     /// <summary>Figures of this moment, for operators.</summary>
-    public EngineSnapshot Snapshot() => throw new NotImplementedException();
+    public EngineSnapshot Snapshot() => _host.Snapshot();
 
     /// <summary>
     /// Opens a block for reading. The caller disposes <paramref name="read"/> as soon as the bytes are copied or sent; until then
     /// they do not move. A hit below RAM is brought into the arena first. False is a miss.
     /// </summary>
-    public bool TryRead(Tenant tenant, ReadOnlySpan<byte> key, ReadIntent intent, out BlockRead read) => throw new NotImplementedException();
+    public bool TryRead(Tenant tenant, ReadOnlySpan<byte> key, ReadIntent intent, out BlockRead read)
+    {
+        var isUse = intent == ReadIntent.Use;
+        if (_registry.Find(tenant, key) is { } block && TryOpen(block, isUse))
+        {
+            if (isUse)
+            {
+                NoteUse(block);
+                Interlocked.Increment(ref tenant.Counters.Hits);
+                Interlocked.Add(ref _counters.ReadBytes, block.PayloadBytes);
+            }
+
+            read = new BlockRead(this, block, !block.IsVerified || IsSampled());
+            return true;
+        }
+
+        if (isUse)
+        {
+            Interlocked.Increment(ref _counters.Reads);
+            Interlocked.Increment(ref tenant.Counters.Misses);
+        }
+
+        read = default;
+        return false;
+    }
 
     /// <summary>Whether the block is readable now. With a lease it stays so for <paramref name="lease"/>, budget permitting.</summary>
-    public bool Exists(Tenant tenant, ReadOnlySpan<byte> key, ConnectionLeases leases, TimeSpan lease) => throw new NotImplementedException();
+    public bool Exists(Tenant tenant, ReadOnlySpan<byte> key, ConnectionLeases leases, TimeSpan lease)
+    {
+        if (_registry.Find(tenant, key) is not { } block)
+        {
+            return false;
+        }
+
+        NoteUse(block);
+        return lease <= TimeSpan.Zero || TryLease(block, block.PayloadBytes, leases, lease, out _);
+    }
 
     /// <summary>Finds the longest prefix of <paramref name="keys"/> that is here and leases it. Counts as one use of each matched block.</summary>
-    public PrefixMatch MatchPrefix(Tenant tenant, KeyRun keys, ConnectionLeases leases, TimeSpan lease) => throw new NotImplementedException();
+    public PrefixMatch MatchPrefix(Tenant tenant, KeyRun keys, ConnectionLeases leases, TimeSpan lease)
+    {
+        var matched = _matcher.Match(tenant, keys, out var deepest);
+        while (deepest is not null && lease > TimeSpan.Zero)
+        {
+            NoteUse(deepest);
+            if (TryLease(deepest, (long)deepest.PayloadBytes * matched, leases, lease, out var until))
+            {
+                return Counted(tenant, keys.Count, new PrefixMatch(matched, until));
+            }
+
+            // The last block went between the match and the lease: look again.
+            matched = _matcher.Match(tenant, keys, out deepest);
+        }
+
+        if (deepest is not null)
+        {
+            NoteUse(deepest);
+        }
+
+        return Counted(tenant, keys.Count, new PrefixMatch(matched, 0));
+    }
 
     /// <summary>What is known of a block, without counting a use.</summary>
-    public bool TryInspect(Tenant tenant, ReadOnlySpan<byte> key, out BlockInfo info) => throw new NotImplementedException();
+    public bool TryInspect(Tenant tenant, ReadOnlySpan<byte> key, out BlockInfo info)
+    {
+        var block = _registry.Find(tenant, key);
+        info = block is null ? default : InfoOf(block);
+        return block is not null;
+    }
 
     /// <summary>Sets aside space for a payload. The key does not exist until the reservation is sealed.</summary>
     public ReserveStatus TryReserve(
-        Tenant tenant, ReadOnlySpan<byte> key, int payloadBytes, in BlockTraits traits, out Reservation? reservation) => throw new NotImplementedException();
+        Tenant tenant, ReadOnlySpan<byte> key, int payloadBytes, in BlockTraits traits, out Reservation? reservation)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(key.Length, Limits.MaxKeyBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(payloadBytes);
+        reservation = null;
+        if (payloadBytes > _options.MaxBlockBytes)
+        {
+            return ReserveStatus.TooLarge;
+        }
+
+        if (traits.IsContent && _registry.Find(tenant, key) is { } present)
+        {
+            NoteUse(present);
+            Interlocked.Increment(ref _counters.DuplicateWrites);
+            return ReserveStatus.AlreadyPresent;
+        }
+
+        var scope = tenant.ScopeOf(NameOrUnknown(traits.Model), NameOrUnknown(traits.Revision));
+        var extentBytes = Extent.BytesFor(payloadBytes, Trailer.NameBytes(scope, key.Length));
+        if (Extent.RoundUp(extentBytes) > tenant.Host.CapacityBytes)
+        {
+            return ReserveStatus.TooLarge;
+        }
+
+        if (!_evictor.TryAllocate(tenant, extentBytes, out var extent))
+        {
+            Interlocked.Increment(ref _counters.RefusedWrites);
+            return ReserveStatus.Full;
+        }
+
+        var related = traits.CompanionOf.IsEmpty ? traits.ParentKey : traits.CompanionOf;
+        var block = new Block(
+            scope, _registry.DigestOf(tenant, key), key.ToArray(), payloadBytes, traits.Flags, related.IsEmpty ? default : _registry.DigestOf(tenant, related))
+        {
+            Extent = extent,
+        };
+        reservation = new Reservation(block);
+        return ReserveStatus.Reserved;
+    }
 
     /// <summary>
     /// Makes a filled reservation visible: its payload and checksum table are complete. Ends the reservation whatever the outcome.
     /// </summary>
-    public SealStatus Seal(Reservation reservation, in SealOptions options) => throw new NotImplementedException();
+    public SealStatus Seal(Reservation reservation, in SealOptions options)
+    {
+        var block = reservation.End();
+        var status = _registry.Publish(block, options, _publishDescriptor, out _);
+        if (status != SealStatus.Sealed)
+        {
+            if (status == SealStatus.AlreadyPresent)
+            {
+                Interlocked.Increment(ref _counters.DuplicateWrites);
+            }
+
+            block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: false);
+            return status;
+        }
+
+        block.Tenant.Host.Retain(block);
+        Interlocked.Increment(ref _counters.Writes);
+        Interlocked.Add(ref _counters.WrittenBytes, block.PayloadBytes);
+        return SealStatus.Sealed;
+    }
 
     /// <summary>As <see cref="Seal(Reservation, in SealOptions)"/>, and opens the block that was there before, for SET's GET.</summary>
-    public SealStatus Seal(Reservation reservation, in SealOptions options, out BlockRead? previous) => throw new NotImplementedException();
+    public SealStatus Seal(Reservation reservation, in SealOptions options, out BlockRead? previous)
+    {
+        previous = TryRead(reservation.Block.Tenant, reservation.Block.Key.Span, ReadIntent.Inspect, out var read) ? read : null;
+        return Seal(reservation, options);
+    }
 
     /// <summary>Gives a reservation back. Nothing becomes visible.</summary>
-    public void Abort(Reservation reservation) => throw new NotImplementedException();
+    public void Abort(Reservation reservation)
+    {
+        var block = reservation.End();
+        Interlocked.Increment(ref _counters.AbortedWrites);
+        block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: false);
+    }
 
     /// <summary>Removes a block at once, also under a lease. False when there was none.</summary>
-    public bool Remove(Tenant tenant, ReadOnlySpan<byte> key) => throw new NotImplementedException();
+    public bool Remove(Tenant tenant, ReadOnlySpan<byte> key) =>
+        _registry.Find(tenant, key) is { } block && _registry.Remove(block, BlockEventKind.Removed);
 
     /// <summary>Changes when a block expires, in Unix milliseconds; 0 never. False when there is no such block.</summary>
-    public bool SetExpiry(Tenant tenant, ReadOnlySpan<byte> key, long expiresAt) => throw new NotImplementedException();
+    public bool SetExpiry(Tenant tenant, ReadOnlySpan<byte> key, long expiresAt)
+    {
+        if (_registry.Find(tenant, key) is not { } block)
+        {
+            return false;
+        }
+
+        Volatile.Write(ref block.ExpiresAt, expiresAt);
+        if (block.TryOpen())
+        {
+            using var read = new BlockRead(this, block, mustVerify: false);
+            block.Tenant.Host.Arena.Descriptor(block.Extent.Descriptor).ExpiresAt = expiresAt;
+        }
+
+        return !block.IsDead;
+    }
 
     /// <summary>Removes every block of a tenant, or of one model, or of one revision, in constant time. Null stands for all.</summary>
     /// <returns>Blocks that were visible before.</returns>
-    public long Purge(Tenant tenant, string? model, string? revision) => throw new NotImplementedException();
+    public long Purge(Tenant tenant, string? model, string? revision)
+    {
+        var blocks = tenant.Purge(model, revision);
+        _host.SaveScopes();
+        Events.Append(BlockEventKind.Purged, tenant.Name, default, 0, BlockTiers.None);
+        return blocks;
+    }
 
     /// <summary>
     /// Visits keys of a tenant from <paramref name="cursor"/> on, which is 0 at first, and returns the next cursor, 0 at the end.
     /// A key that is present during the whole iteration is visited at least once.
     /// </summary>
-    public long Scan(Tenant tenant, long cursor, int count, Action<ReadOnlyMemory<byte>, BlockInfo> visit) => throw new NotImplementedException();
+    public long Scan(Tenant tenant, long cursor, int count, Action<ReadOnlyMemory<byte>, BlockInfo> visit)
+    {
+        var index = _registry.Index;
+        var visited = 0;
+        for (var bucket = (int)Math.Clamp(cursor, 0, index.BucketCount); bucket < index.BucketCount; bucket++)
+        {
+            for (var block = index.Bucket(bucket); block is not null; block = Volatile.Read(ref block.Next))
+            {
+                if (block.Tenant == tenant && _registry.IsVisible(block))
+                {
+                    visit(block.Key, InfoOf(block));
+                    visited++;
+                }
+            }
+
+            if (visited >= count)
+            {
+                return bucket + 1 == index.BucketCount ? 0 : bucket + 1;
+            }
+        }
+
+        return 0;
+    }
 
     /// <summary>Opens the ledger of leases of one connection.</summary>
-    public ConnectionLeases OpenLeases(Tenant tenant) => throw new NotImplementedException();
+    public ConnectionLeases OpenLeases(Tenant tenant) => new(tenant.Leases, _time, _options.MaxResidenceLease);
 
     /// <summary>Checksums of a block did not match what a client received: verify it and quarantine it if it is bad.</summary>
-    public void ReportMismatch(Tenant tenant, ReadOnlySpan<byte> key) => throw new NotImplementedException();
+    public void ReportMismatch(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        if (TryRead(tenant, key, ReadIntent.Inspect, out var read))
+        {
+            using (read)
+            {
+                read.Verify();
+            }
+        }
+    }
 
     /// <summary>Stops cleanly: saves RAM blocks to disk within the budget and leaves the arena to the next process.</summary>
-    public void Dispose() => throw new NotImplementedException();
+    public void Dispose() => _host.Dispose();
+
+    internal void NoteVerified(Block block)
+    {
+        block.IsVerified = true;
+        Interlocked.Increment(ref _counters.VerifiedBlocks);
+        Interlocked.Add(ref _counters.VerifiedBytes, block.PayloadBytes);
+    }
+
+    /// <summary>The bytes are not what was sealed: the block goes at once, from every tier, and is counted.</summary>
+    internal void Quarantine(Block block)
+    {
+        Interlocked.Increment(ref _counters.Mismatches);
+        if (_registry.Remove(block, BlockEventKind.Removed))
+        {
+            Interlocked.Increment(ref _counters.Quarantined);
+            _host.LogQuarantine(block);
+        }
+    }
+
+    private static void PublishDescriptor(Block block)
+    {
+        var host = block.Tenant.Host;
+        block.IsVerified = true;
+        block.StartResident();
+        host.Descriptors.Publish(block.Extent.Descriptor, Trailer.Write(host.Arena, block) with { ExpiresAt = block.ExpiresAt });
+    }
+
+    private static string NameOrUnknown(string? name) =>
+        name is null || System.Text.Encoding.UTF8.GetByteCount(name) > Trailer.MaxNameBytes ? "" : name;
+
+    private static BlockInfo InfoOf(Block block) => new(
+        block.PayloadBytes, block.Tiers, block.IsContent, Volatile.Read(ref block.ExpiresAt), block.Hits, block.TableChecksum,
+        block.Scope.Model, block.Scope.Revision);
+
+    private bool TryOpen(Block block, bool isUse)
+    {
+        var wait = new SpinWait();
+        while (true)
+        {
+            if (block.TryOpen())
+            {
+                Count(ref _counters.HostHits, isUse);
+                return true;
+            }
+
+            if (block.IsDead)
+            {
+                return false;
+            }
+
+            if (block.IsOnDisk)
+            {
+                var isLoaded = _host.TryLoadAndOpen(block);
+                Count(ref _counters.DiskHits, isUse && isLoaded);
+                return isLoaded;
+            }
+
+            // Somebody judges whether it may leave: an instant.
+            wait.SpinOnce();
+        }
+    }
+
+    private void Count(ref long counter, bool isUse)
+    {
+        if (isUse)
+        {
+            Interlocked.Increment(ref counter);
+            Interlocked.Increment(ref _counters.Reads);
+        }
+    }
+
+    /// <summary>Counts a use for retention, once per request: under a lease the request has been counted already.</summary>
+    private void NoteUse(Block block)
+    {
+        if (Volatile.Read(ref block.LeaseUntil) is var until && (until == 0 || until <= Now()))
+        {
+            Interlocked.Increment(ref block.Hits);
+            block.Tenant.Host.Touch(block);
+        }
+    }
+
+    private bool TryLease(Block block, long heldBytes, ConnectionLeases leases, TimeSpan lease, out long until)
+    {
+        until = leases.Grant(block, heldBytes, lease < _options.MaxExistenceLease ? lease : _options.MaxExistenceLease);
+        var wait = new SpinWait();
+        while (block.IsClaimed && !block.IsOnDisk && !block.IsDead)
+        {
+            wait.SpinOnce();
+        }
+
+        if (until != 0 && block.TryOpen())
+        {
+            using var read = new BlockRead(this, block, mustVerify: false);
+            block.Tenant.Host.Arena.Descriptor(block.Extent.Descriptor).LeaseUntil = until;
+        }
+
+        return !block.IsDead;
+    }
+
+    private PrefixMatch Counted(Tenant tenant, int asked, PrefixMatch match)
+    {
+        Interlocked.Increment(ref _counters.MatchRequests);
+        Interlocked.Add(ref _counters.AskedBlocks, asked);
+        Interlocked.Add(ref _counters.MatchedBlocks, match.Blocks);
+        Interlocked.Add(ref tenant.Counters.Hits, match.Blocks);
+        Interlocked.Add(ref tenant.Counters.Misses, asked - match.Blocks);
+        return match;
+    }
+
+    private bool IsSampled() => _options.VerifyOneReadIn > 0 && Random.Shared.Next(_options.VerifyOneReadIn) == 0;
+
+    private long Now() => _time.GetUtcNow().ToUnixTimeMilliseconds();
 }
 
 /// <summary>The engine cannot start; the message says what to change.</summary>

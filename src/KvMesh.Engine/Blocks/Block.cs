@@ -23,6 +23,7 @@ public sealed class Block
 
     private readonly byte[] _key;
     private int _word;
+    private long _disk;
 
     internal Block(Scope scope, KeyDigest digest, byte[] key, int payloadBytes, BlockFlags flags, KeyDigest related)
     {
@@ -38,8 +39,19 @@ public sealed class Block
 
     public int PayloadBytes { get; }
 
-    /// <summary>Order of the last use, as the retention policy was told.</summary>
-    public long LastUse { get; internal set; }
+    /// <summary>Order of the last use, as the retention policy was told. Kept in the descriptor too, for the next process.</summary>
+    public long LastUse
+    {
+        get;
+        internal set
+        {
+            field = value;
+            if (!Extent.IsNone)
+            {
+                Tenant.Host.Arena.Descriptor(Extent.Descriptor).LastUse = value;
+            }
+        }
+    }
 
     /// <summary>The block before this one in its chain, when it is here.</summary>
     public Block? Parent => Chain?.Parent?.Block;
@@ -74,7 +86,6 @@ public sealed class Block
     internal Block? Companion;
 
     internal Extent Extent;
-    internal DiskLocation Disk;
     internal uint TableChecksum;
     internal uint TrailerChecksum;
     internal uint Hits;
@@ -97,7 +108,14 @@ public sealed class Block
 
     internal bool IsResident => (Volatile.Read(ref _word) & (Resident | Dead)) == Resident;
 
-    internal bool IsOnDisk => Disk.Segment != 0;
+    internal bool IsOnDisk => Volatile.Read(ref _disk) != 0;
+
+    /// <summary>Where the copy on disk is; one word, because reclamation moves it under the feet of readers.</summary>
+    internal DiskLocation Disk
+    {
+        get => Unpack(Volatile.Read(ref _disk));
+        set => Volatile.Write(ref _disk, Pack(value));
+    }
 
     /// <summary>Whether one thread is loading or evicting the block right now.</summary>
     internal bool IsClaimed => (Volatile.Read(ref _word) & Claimed) != 0;
@@ -161,5 +179,12 @@ public sealed class Block
     /// <summary>Takes the extent of a dead block that nobody holds. Exactly one caller gets it.</summary>
     internal bool TryTakeExtentOfDead() => Interlocked.CompareExchange(ref _word, Dead, Dead | Resident) == (Dead | Resident);
 
+    /// <summary>Changes the disk location if it is still <paramref name="from"/>.</summary>
+    internal bool TryMoveOnDisk(DiskLocation from, DiskLocation to) => Interlocked.CompareExchange(ref _disk, Pack(to), Pack(from)) == Pack(from);
+
     internal bool KeyEquals(Tenant tenant, ReadOnlySpan<byte> key) => ReferenceEquals(Tenant, tenant) && key.SequenceEqual(_key);
+
+    private static long Pack(DiskLocation location) => ((long)location.Segment << 32) | (location.Offset / Protocol.Limits.GranuleBytes);
+
+    private static DiskLocation Unpack(long packed) => new((int)(packed >> 32), (packed & uint.MaxValue) * Protocol.Limits.GranuleBytes);
 }

@@ -17,6 +17,24 @@ internal sealed class ChainNode(KeyDigest digest)
 
     /// <summary>Nodes whose parent this is.</summary>
     public int Children;
+
+    private int _depth;
+
+    /// <summary>Blocks from the first of the chain to this one, or 0 when one of them is missing. Remembered once known.</summary>
+    public int Depth()
+    {
+        var steps = 0;
+        for (var node = this; node.Block is not null; node = node.Parent)
+        {
+            steps++;
+            if (node.Parent is null || node._depth > 0)
+            {
+                return _depth = steps + Math.Max(node._depth - 1, 0);
+            }
+        }
+
+        return 0;
+    }
 }
 
 /// <summary>

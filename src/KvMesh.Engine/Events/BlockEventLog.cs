@@ -6,7 +6,7 @@ namespace KvMesh.Engine.Events;
 /// The last events of this node, in order. Writers never wait: a watcher that falls more than <see cref="Capacity"/> behind
 /// finds a gap and must scan.
 /// </summary>
-public sealed class BlockEventLog
+public sealed class BlockEventLog : IDisposable
 {
     /// <summary>Events kept for watchers.</summary>
     public const int Capacity = 1 << 16;
@@ -53,6 +53,8 @@ public sealed class BlockEventLog
         _grown.Reset();
         return LastSequence > afterSequence || (_grown.Wait(timeout, cancellationToken) && LastSequence > afterSequence);
     }
+
+    public void Dispose() => _grown.Dispose();
 
     internal void Append(BlockEventKind kind, Block block) =>
         Append(kind, block.Tenant.Name, block.Key, block.PayloadBytes, block.Tiers);

@@ -2,7 +2,6 @@ using KvMesh.Engine.Arena;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Retention;
 using KvMesh.Engine.Telemetry;
-using KvMesh.Protocol.Arena;
 
 namespace KvMesh.Engine.Host;
 
@@ -128,6 +127,23 @@ internal sealed class HostTier : IDisposable
 
         CountNeedsLock(tenant, extent, 1);
         return true;
+    }
+
+    /// <summary>Takes back an adoption. Before the first <see cref="TryTake"/>; the descriptor is the caller's to withdraw.</summary>
+    public void Unadopt(Tenant tenant, in Extent extent)
+    {
+        _allocator.Free(extent.Offset);
+        CountNeedsLock(tenant, extent, -1);
+    }
+
+    /// <summary>Puts an adopted block in the order of leaving, where it was; blocks come in that order.</summary>
+    public void Restore(Block block)
+    {
+        _owners[block.Extent.Offset] = block;
+        if (!block.IsCompanion || block.Companion is null)
+        {
+            block.Tenant.Retention.Add(block, block.LastUse, lowInterest: false);
+        }
     }
 
     /// <summary>The block is resident: it may be evicted from now on. A companion leaves with its block and is in no order.</summary>

@@ -1,5 +1,3 @@
-using KvMesh.Engine.Blocks;
-
 namespace KvMesh.Engine.Leases;
 
 /// <summary>

@@ -11,6 +11,7 @@ internal sealed class EngineCounters
     public long WrittenBytes;
     public long DuplicateWrites;
     public long RefusedWrites;
+    public long AbortedWrites;
     public long MatchRequests;
     public long MatchedBlocks;
     public long AskedBlocks;
