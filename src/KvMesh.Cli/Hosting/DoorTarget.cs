@@ -1,0 +1,90 @@
+using System.Net;
+using KvMesh.Cli.Workload;
+using KvMesh.Cli.Workload.Doors;
+using KvMesh.Client;
+
+namespace KvMesh.Cli.Hosting;
+
+/// <summary>The front door that a workload goes through.</summary>
+internal enum Via
+{
+    Native,
+    Shm,
+    Resp,
+}
+
+/// <summary>One front door of one node.</summary>
+/// <param name="Via">Which protocol.</param>
+/// <param name="Address">tcp://host:port or unix:/path for the native protocol, host:port for RESP.</param>
+/// <param name="Token">Credential; null for none.</param>
+internal sealed record DoorTarget(Via Via, string Address, string? Token)
+{
+    private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(30);
+
+    public static DoorTarget Of(EmbeddedNode node, Via via)
+    {
+        var endpoints = node.Node.Endpoints;
+        return new DoorTarget(
+            via,
+            via switch
+            {
+                Via.Native => $"tcp://{endpoints.Native}",
+                Via.Shm => $"unix:{endpoints.UnixSocket}",
+                _ => endpoints.Resp!.ToString(),
+            },
+            Token: null);
+    }
+
+    /// <exception cref="CommandException">The node cannot be reached, or cannot be used this way.</exception>
+    public async ValueTask<IWorkloadDoor> OpenAsync(WorkloadKeys keys, string clientName, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return Via == Via.Resp
+                ? await RespDoor.OpenAsync(ParseHost(), Token, RequestTimeout, keys, cancellationToken)
+                : await OpenNativeAsync(keys, clientName, cancellationToken);
+        }
+        catch (IOException e)
+        {
+            throw new CommandException(ExitCode.NodeUnreachable, $"no node answers at {Address}: {e.Message}", e);
+        }
+    }
+
+    private async ValueTask<IWorkloadDoor> OpenNativeAsync(WorkloadKeys keys, string clientName, CancellationToken cancellationToken)
+    {
+        var options = new ClientOptions
+        {
+            Endpoint = Address,
+            Token = Token,
+            Connections = 1,
+            AllowSharedMemory = Via == Via.Shm,
+            RequestTimeout = RequestTimeout,
+            ClientName = clientName,
+        };
+        var client = await KvMeshClient.ConnectAsync(options, cancellationToken);
+        var batchBlocks = WorkloadClient.BatchBlocksFor(keys.BlockBytes);
+        if (Via == Via.Native)
+        {
+            return new NativeDoor(client, keys, batchBlocks);
+        }
+
+        if (client.Transport == ClientTransport.SharedMemory)
+        {
+            return new SharedMemoryDoor(client, keys, batchBlocks);
+        }
+
+        await client.DisposeAsync();
+        throw new CommandException(
+            ExitCode.Failure,
+            $"the node at {Address} does not share memory with this client; give the path of its Unix socket: --endpoint unix:/path/native.sock");
+    }
+
+    private DnsEndPoint ParseHost()
+    {
+        var text = Address[(Address.IndexOf("//", StringComparison.Ordinal) is >= 0 and var at ? at + 2 : 0)..].TrimEnd('/');
+        var colon = text.LastIndexOf(':');
+        return colon > 0 && int.TryParse(text.AsSpan(colon + 1), out var port) && port is > 0 and <= 65535
+            ? new DnsEndPoint(text[..colon].Trim('[', ']'), port)
+            : throw new CommandException(ExitCode.Usage, $"--endpoint is '{Address}'; for RESP it must be host:port.");
+    }
+}

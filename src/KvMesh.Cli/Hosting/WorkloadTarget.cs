@@ -1,0 +1,102 @@
+using System.CommandLine;
+using KvMesh.Cli.Parsing;
+
+namespace KvMesh.Cli.Hosting;
+
+/// <summary>
+/// Options of the commands that drive a workload, and the node that they describe: one that runs already, or one inside this
+/// process.
+/// </summary>
+internal sealed class WorkloadTarget
+{
+    private const long DefaultArenaBytes = 1L << 30;
+    private const long MaxBytes = 1L << 50;
+
+    private readonly Option<Via> _via = new("--via")
+    {
+        Description = "Front door to use: native (TCP), shm (shared memory) or resp (as LMCache does).",
+        HelpName = "native|shm|resp",
+        DefaultValueFactory = _ => Via.Native,
+    };
+
+    private readonly Option<string> _endpoint = new("--endpoint")
+    {
+        Description = "Use a running node: tcp://host:port, unix:/path, or host:port for resp. Default: a node inside this process.",
+        HelpName = "address",
+    };
+
+    private readonly Option<string> _token = CliOption.Token();
+    private readonly Option<long> _blockBytes;
+    private readonly Option<int> _capacity = CliOption.Number(
+        "--capacity-blocks", "Blocks that the node inside this process keeps in RAM; 0: as many as fit.", 0, int.MaxValue, 0);
+
+    private readonly Option<long> _arena = CliOption.Bytes(
+        "--arena", "RAM of the node inside this process. Default: what --capacity-blocks needs, or 1 GiB.", 1 << 20, MaxBytes);
+
+    private readonly Option<long> _disk = CliOption.Bytes(
+        "--disk", "Disk of the node inside this process. Default: none.", 0, MaxBytes, 0);
+
+    private readonly Option<string> _dataDirectory = new("--data-dir")
+    {
+        Description = "Folder of the node inside this process. Default: a temporary one.",
+        HelpName = "folder",
+    };
+
+    public WorkloadTarget(long defaultBlockBytes)
+    {
+        _blockBytes = CliOption.BlockBytes(defaultBlockBytes);
+    }
+
+    public void AddTo(Command command)
+    {
+        Option[] options = [_via, _endpoint, _token, _blockBytes, _capacity, _arena, _disk, _dataDirectory];
+        foreach (var option in options)
+        {
+            command.Add(option);
+        }
+
+        command.Validators.Add(result =>
+        {
+            Option[] ofEmbedded = [_capacity, _arena, _disk, _dataDirectory];
+            foreach (var option in ofEmbedded)
+            {
+                if (result.GetResult(_endpoint) is { Implicit: false } && result.GetResult(option) is { Implicit: false })
+                {
+                    result.AddError($"{option.Name} describes a node inside this process; it cannot go with --endpoint.");
+                }
+            }
+        });
+    }
+
+    public int BlockBytesOf(ParseResult parse) => (int)parse.GetValue(_blockBytes);
+
+    public Via ViaOf(ParseResult parse) => parse.GetValue(_via);
+
+    /// <summary>Starts a node when none was named. Dispose what it returns; the node goes with it.</summary>
+    public async Task<(EmbeddedNode? Node, DoorTarget Door)> OpenAsync(ParseResult parse, CancellationToken cancellationToken)
+    {
+        var via = parse.GetValue(_via);
+        if (parse.GetValue(_endpoint) is { } endpoint)
+        {
+            return (null, new DoorTarget(via, endpoint, parse.GetValue(_token) is { Length: > 0 } token ? token : null));
+        }
+
+        var node = await EmbeddedNode.StartAsync(Describe(parse), cancellationToken);
+        return (node, DoorTarget.Of(node, via));
+    }
+
+    private EmbeddedNodeOptions Describe(ParseResult parse)
+    {
+        var capacity = parse.GetValue(_capacity);
+        var arena = parse.GetValue(_arena);
+        return new EmbeddedNodeOptions
+        {
+            DataDirectory = parse.GetValue(_dataDirectory),
+            ArenaBytes = arena > 0 ? arena
+                : capacity > 0 ? EmbeddedNodeOptions.ArenaBytesFor(capacity, BlockBytesOf(parse))
+                : Math.Max(DefaultArenaBytes, 8L * BlockBytesOf(parse)),
+            MaxResidentBlocks = capacity,
+            DiskBytes = parse.GetValue(_disk),
+        };
+    }
+}

@@ -1,0 +1,106 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using KvMesh.Cli.Commands;
+using KvMesh.Cli.Output;
+using KvMesh.Cli.Parsing;
+using KvMesh.Cli.Workload;
+using KvMesh.Client;
+using KvMesh.Client.Admin;
+using KvMesh.Server;
+using KvMesh.Server.Options;
+
+namespace KvMesh.Cli;
+
+/// <summary>The command <c>kvmesh</c>: its verbs, and what every failure tells user and script.</summary>
+internal static class KvMeshCommand
+{
+    public static async Task<int> RunAsync(string[] args, Terminal terminal, CancellationToken cancellationToken)
+    {
+        var parse = Create(terminal, TimeProvider.System).Parse(args);
+        var configuration = new InvocationConfiguration
+        {
+            Output = terminal.Out,
+            Error = terminal.Error,
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = null,
+        };
+        if (parse.Action is ParseErrorAction)
+        {
+            WriteParseErrors(parse, terminal.Error);
+            return (int)ExitCode.Usage;
+        }
+
+        try
+        {
+            return await parse.InvokeAsync(configuration, cancellationToken);
+        }
+        catch (Exception e) when (Explain(e, cancellationToken) is { } failure)
+        {
+            foreach (var line in failure.Message.Split(Environment.NewLine))
+            {
+                await terminal.Error.WriteLineAsync($"kvmesh: {line}");
+            }
+
+            return (int)failure.Code;
+        }
+    }
+
+    internal static RootCommand Create(Terminal terminal, TimeProvider time)
+    {
+        var root = new RootCommand("KvMesh keeps the KV cache of LLM serving engines outside the engine, so that no prompt prefix is computed twice.")
+        {
+            ServeCommand.Create(terminal),
+            DemoCommand.Create(terminal, time),
+            ReplayCommand.Create(terminal, time),
+            BenchCommand.Create(terminal, time),
+            StatusCommand.Create(terminal),
+            TopCommand.Create(terminal),
+            PutCommand.Create(terminal),
+            GetCommand.Create(terminal),
+            RemoveCommand.Create(terminal),
+            PurgeCommand.Create(terminal),
+            TokenCommand.Create(terminal),
+        };
+        root.WithExamples(
+            "kvmesh demo                               see a node at work, with its dashboard",
+            "kvmesh serve                              run a node on this machine",
+            "kvmesh status                             what the node holds and does",
+            "kvmesh replay trace.jsonl --via resp      replay recorded requests, every byte checked",
+            "kvmesh serve --help                       options and examples of one command");
+        CommandHelp.Install(root);
+        return root;
+    }
+
+    private static void WriteParseErrors(ParseResult parse, TextWriter error)
+    {
+        foreach (var problem in parse.Errors)
+        {
+            error.WriteLine($"kvmesh: {problem.Message}");
+        }
+
+        List<string> names = [];
+        for (var result = parse.CommandResult; result is not null; result = result.Parent as System.CommandLine.Parsing.CommandResult)
+        {
+            names.Insert(0, result.Command is RootCommand ? "kvmesh" : result.Command.Name);
+        }
+
+        error.WriteLine($"kvmesh: '{string.Join(' ', names)} --help' shows how it is used.");
+    }
+
+    /// <summary>What to tell about a failure that a user can cause or meet; null for bugs, which deserve their stack trace.</summary>
+    private static (ExitCode Code, string Message)? Explain(Exception exception, CancellationToken cancellationToken) => exception switch
+    {
+        CommandException e => (e.ExitCode, e.Message),
+        NodeOptionsException e => (ExitCode.Usage, e.Message),
+        NodeStartException e => (ExitCode.Failure, e.Message),
+        TraceFormatException e => (ExitCode.Failure, e.Message),
+        WorkloadAbortedException e => (ExitCode.NodeUnreachable, e.Message),
+        KvMeshConnectException e => (ExitCode.NodeUnreachable, e.Message),
+        AdminRefusedException e => (ExitCode.Failure, e.NeedsToken ? $"{e.Message} Give a token with --token or $KVMESH_TOKEN." : e.Message),
+        HttpRequestException e => (ExitCode.NodeUnreachable, $"the node does not answer: {e.Message}"),
+        OperationCanceledException when cancellationToken.IsCancellationRequested => (ExitCode.Interrupted, "interrupted"),
+        OperationCanceledException => (ExitCode.NodeUnreachable, "the node did not answer in time"),
+        IOException or UnauthorizedAccessException => (ExitCode.Failure, exception.Message),
+        _ => null,
+    };
+}

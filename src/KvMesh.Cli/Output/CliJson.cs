@@ -1,0 +1,18 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using KvMesh.Cli.Bench;
+using KvMesh.Cli.Commands;
+using KvMesh.Cli.Demo;
+using KvMesh.Cli.Workload;
+
+namespace KvMesh.Cli.Output;
+
+/// <summary>How results are written with <c>--json</c>: camelCase names, one object.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(WorkloadReport))]
+[JsonSerializable(typeof(DemoReport))]
+[JsonSerializable(typeof(BenchReport))]
+[JsonSerializable(typeof(ServeReport))]
+[JsonSerializable(typeof(ValueReport))]
+[JsonSerializable(typeof(RemoveReport))]
+internal sealed partial class CliJson : JsonSerializerContext;

@@ -1,0 +1,117 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using KvMesh.Protocol;
+
+namespace KvMesh.Cli.Parsing;
+
+/// <summary>Options that several commands share, each made anew for its command.</summary>
+internal static class CliOption
+{
+    public static Option<bool> Json() => new("--json")
+    {
+        Description = "Print one JSON object on standard output, and nothing else there.",
+    };
+
+    public static Option<string> Token() => new("--token")
+    {
+        Description = "Token that names your tenant and rights. Default: $KVMESH_TOKEN, or none.",
+        HelpName = "token",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(CliEnvironment.Token) ?? "",
+    };
+
+    public static Option<Uri> Node()
+    {
+        var option = new Option<Uri>("--node")
+        {
+            Description = "HTTP address of the node. Default: $KVMESH_NODE, or http://127.0.0.1:8600.",
+            HelpName = "url",
+            DefaultValueFactory = _ => new Uri(Environment.GetEnvironmentVariable(CliEnvironment.Node) ?? "http://127.0.0.1:8600"),
+            CustomParser = result => Parse<Uri>(result, "an address such as http://127.0.0.1:8600", TryParseNode),
+        };
+        return option;
+    }
+
+    public static Option<string> Endpoint() => new("--endpoint")
+    {
+        Description = "Native door of the node: tcp://host:port or unix:/path. Default: $KVMESH_ENDPOINT, or tcp://127.0.0.1:8601.",
+        HelpName = "address",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(CliEnvironment.Endpoint) ?? "tcp://127.0.0.1:8601",
+    };
+
+    public static Option<long> Bytes(string name, string description, long min, long max, long? defaultValue = null)
+    {
+        var option = new Option<long>(name)
+        {
+            Description = description,
+            HelpName = "size",
+            CustomParser = result => Parse<long>(
+                result,
+                $"{ByteSize.Accepted}, from {min} to {max} bytes",
+                (string text, out long bytes) => ByteSize.TryParse(text, out bytes) && bytes >= min && bytes <= max),
+        };
+        if (defaultValue is { } value)
+        {
+            option.DefaultValueFactory = _ => value;
+        }
+
+        return option;
+    }
+
+    public static Option<long> BlockBytes(long defaultValue) =>
+        Bytes("--block-bytes", $"Payload bytes of one block. Default: {Output.Formats.Bytes(defaultValue)}.", 64, Limits.MaxBlockBytes, defaultValue);
+
+    public static Option<int> Number(string name, string description, int min, int max, int defaultValue) => new(name)
+    {
+        Description = description,
+        HelpName = "n",
+        DefaultValueFactory = _ => defaultValue,
+        CustomParser = result => Parse<int>(
+            result,
+            $"a whole number from {min} to {max}",
+            (string text, out int number) => int.TryParse(text, out number) && number >= min && number <= max),
+    };
+
+    public static Option<double> Real(string name, string description, double min, double max, double defaultValue) => new(name)
+    {
+        Description = description,
+        HelpName = "x",
+        DefaultValueFactory = _ => defaultValue,
+        CustomParser = result => Parse<double>(
+            result,
+            $"a number from {min} to {max}",
+            (string text, out double number) => double.TryParse(text, out number) && number >= min && number <= max),
+    };
+
+    public static Option<ListenAddress?> Listen(string name, string description, bool canBeOff = true) => new(name)
+    {
+        Description = description,
+        HelpName = "address",
+        CustomParser = result => Parse<ListenAddress?>(
+            result,
+            canBeOff ? $"{ListenAddress.Accepted}; off closes the door" : ListenAddress.Accepted,
+            (string text, out ListenAddress? address) => ListenAddress.TryParse(text, out address) && (canBeOff || !address!.IsOff)),
+    };
+
+    private delegate bool TryParser<T>(string text, out T value);
+
+    private static T? Parse<T>(ArgumentResult result, string accepted, TryParser<T> parser)
+    {
+        var text = result.Tokens[0].Value;
+        if (parser(text, out var value))
+        {
+            return value;
+        }
+
+        var name = result.Parent is OptionResult option ? option.Option.Name : result.Argument.Name;
+        result.AddError($"{name} is '{text}'; it must be {accepted}.");
+        return default;
+    }
+
+    private static bool TryParseNode(string text, out Uri node)
+    {
+        var found = Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text, UriKind.Absolute, out var uri)
+            && uri.Scheme is "http" or "https";
+        node = uri!;
+        return found;
+    }
+}

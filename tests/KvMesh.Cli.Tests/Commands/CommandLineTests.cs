@@ -1,0 +1,115 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace KvMesh.Cli.Tests.Commands;
+
+public sealed class CommandLineTests
+{
+    private static readonly string[] VerbNames =
+        ["serve", "demo", "replay", "bench", "status", "top", "put", "get", "rm", "purge", "token"];
+
+    public static TheoryData<string> Verbs => new(VerbNames);
+
+    [Theory]
+    [MemberData(nameof(Verbs))]
+    public async Task Every_verb_explains_itself_with_examples(string verb)
+    {
+        var run = await CliRun.Of(verb, "--help");
+
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("Usage:", run.Out, StringComparison.Ordinal);
+        Assert.Contains("Examples:", run.Out, StringComparison.Ordinal);
+        Assert.Contains($"kvmesh {verb}", run.Out, StringComparison.Ordinal);
+        Assert.Empty(run.Error);
+    }
+
+    [Fact]
+    public async Task The_first_help_names_all_verbs_and_the_exit_codes()
+    {
+        var run = await CliRun.Of("--help");
+
+        Assert.All(VerbNames, verb => Assert.Contains($"  {verb}", run.Out, StringComparison.Ordinal));
+        Assert.Contains("Exit codes:", run.Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("frobnicate")]
+    [InlineData("serve --nonsense")]
+    [InlineData("serve --arena lots")]
+    [InlineData("serve --native 127.0.0.1")]
+    [InlineData("serve --http off")]
+    [InlineData("replay /no/such/trace.jsonl")]
+    [InlineData("replay")]
+    [InlineData("bench --via carrier-pigeon")]
+    [InlineData("bench --block-bytes 1TiB")]
+    [InlineData("bench --endpoint tcp://127.0.0.1:1 --arena 1GiB")]
+    [InlineData("demo --requests -5")]
+    [InlineData("get key --json")]
+    [InlineData("purge")]
+    [InlineData("purge --revision r1")]
+    [InlineData("token --rights everything")]
+    [InlineData("status --node ftp://x")]
+    [InlineData("rm")]
+    [InlineData("get hex:0g")]
+    public async Task A_wrong_command_line_is_exit_code_2_with_a_reason(string arguments)
+    {
+        var run = await CliRun.Of(arguments.Split(' '));
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.StartsWith("kvmesh: ", run.Error, StringComparison.Ordinal);
+        Assert.Empty(run.Out);
+    }
+
+    [Theory]
+    [InlineData("--arena", "serve --arena lots", "--arena is 'lots'")]
+    [InlineData("--clients", "bench --clients 0", "--clients is '0'; it must be a whole number from 1 to 256.")]
+    public async Task A_wrong_value_is_told_with_option_value_and_limit(string option, string arguments, string expected)
+    {
+        var run = await CliRun.Of(arguments.Split(' '));
+
+        Assert.Contains(option, run.Error, StringComparison.Ordinal);
+        Assert.Contains(expected, run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_malformed_trace_names_line_and_field()
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllLinesAsync(path, ["""{"timestamp": 0, "input_length": 512, "output_length": 1, "hash_ids": [0]}""", """{"timestamp": 1}"""]);
+
+            var run = await CliRun.Of("replay", path, "--json");
+
+            Assert.Equal(1, run.ExitCode);
+            Assert.Contains("line 2: input_length is missing", run.Error, StringComparison.Ordinal);
+            Assert.Empty(run.Out);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Theory]
+    [InlineData("status --json --node http://{0}")]
+    [InlineData("top --node http://{0}")]
+    [InlineData("purge --model m --node http://{0}")]
+    [InlineData("get key --endpoint tcp://{0}")]
+    [InlineData("rm key --endpoint tcp://{0}")]
+    [InlineData("bench --endpoint tcp://{0}")]
+    [InlineData("bench --via resp --endpoint {0}")]
+    public async Task A_node_that_is_not_there_is_exit_code_3(string arguments)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var address = listener.LocalEndpoint.ToString()!;
+        listener.Stop();
+
+        var run = await CliRun.Of(string.Format(null, arguments, address).Split(' '));
+
+        Assert.Equal(3, run.ExitCode);
+        Assert.StartsWith("kvmesh: ", run.Error, StringComparison.Ordinal);
+        Assert.Empty(run.Out);
+    }
+}

@@ -1,0 +1,52 @@
+using System.Security.Cryptography;
+using System.Text;
+using KvMesh.Gateway.Access;
+
+namespace KvMesh.Cli.Tests.Commands;
+
+public sealed class TokenCommandTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("kvmesh-test-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task Tokens_are_added_to_a_file_that_a_node_reads()
+    {
+        var path = Path.Combine(_folder, "tokens.json");
+
+        var first = await CliRun.Of("token", "--tenant", "search", "--rights", "read,write", "--file", path);
+        var second = await CliRun.Of("token", "--rights", "all", "--note", "operators", "--file", path);
+
+        Assert.Equal((0, 0), (first.ExitCode, second.ExitCode));
+        var entries = TokenFile.Read(path);
+        Assert.Equal(["search", "default"], entries.Select(entry => entry.Tenant));
+        Assert.Equal([AccessRights.Read | AccessRights.Write, AccessRights.All], entries.Select(entry => entry.Rights));
+        Assert.False(TokenFile.IsOpenToOthers(path));
+    }
+
+    [Fact]
+    public async Task The_file_holds_the_hash_and_standard_output_the_token_alone()
+    {
+        var path = Path.Combine(_folder, "tokens.json");
+
+        var run = await CliRun.Of("token", "--file", path);
+
+        var token = run.Out.Trim();
+        var content = await File.ReadAllTextAsync(path);
+        Assert.Contains(Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token))), content, StringComparison.Ordinal);
+        Assert.DoesNotContain(token, content, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_file_that_is_no_token_file_is_left_alone()
+    {
+        var path = Path.Combine(_folder, "tokens.json");
+        await File.WriteAllTextAsync(path, "[]");
+
+        var run = await CliRun.Of("token", "--file", path);
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Equal("[]", await File.ReadAllTextAsync(path));
+    }
+}

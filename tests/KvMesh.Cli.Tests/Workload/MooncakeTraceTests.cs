@@ -1,0 +1,67 @@
+using KvMesh.Cli.Workload;
+
+namespace KvMesh.Cli.Tests.Workload;
+
+public sealed class MooncakeTraceTests
+{
+    private const string Good = """{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": [0, 14]}""";
+
+    [Fact]
+    public void Reads_requests_in_order_and_skips_blank_lines()
+    {
+        var requests = Read(Good, "", """{"timestamp": 9.0, "input_length": 512, "output_length": 0, "hash_ids": [18446744073709551615]}""");
+
+        Assert.Equal(2, requests.Count);
+        Assert.Equal(5, requests[0].TimestampMs);
+        Assert.Equal([0UL, 14], requests[0].BlockIds.ToArray());
+        Assert.Equal([ulong.MaxValue], requests[1].BlockIds.ToArray());
+    }
+
+    [Theory]
+    [InlineData(1024, 2)]
+    [InlineData(1023, 1)]
+    [InlineData(513, 1)]
+    public void Only_a_last_block_that_is_full_may_be_stored(int inputLength, int fullBlocks)
+    {
+        var request = Assert.Single(Read($$"""{"timestamp": 0, "input_length": {{inputLength}}, "output_length": 1, "hash_ids": [1, 2]}"""));
+
+        Assert.Equal(2, request.BlockIds.Length);
+        Assert.Equal(fullBlocks, request.FullBlocks);
+    }
+
+    [Theory]
+    [InlineData("not json", "")]
+    [InlineData("[1]", "")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": [0, 14""", "")]
+    [InlineData("""{"input_length": 1000, "output_length": 3, "hash_ids": [0, 14]}""", "timestamp")]
+    [InlineData("""{"timestamp": "5", "input_length": 1000, "output_length": 3, "hash_ids": [0, 14]}""", "timestamp")]
+    [InlineData("""{"timestamp": 4, "input_length": 1000, "output_length": 3, "hash_ids": [0, 14]}""", "timestamp")]
+    [InlineData("""{"timestamp": 5, "input_length": -1, "output_length": 3, "hash_ids": [0, 14]}""", "input_length")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "hash_ids": [0, 14]}""", "output_length")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3}""", "hash_ids")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": 7}""", "hash_ids")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": []}""", "hash_ids")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": [0, -14]}""", "hash_ids")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": [0, 1.5]}""", "hash_ids")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": [0, 14, 15]}""", "hash_ids")]
+    public void A_malformed_line_is_named_with_its_field(string line, string field)
+    {
+        var failure = Assert.Throws<TraceFormatException>(() => Read(Good, "", line));
+
+        Assert.Equal(3, failure.Line);
+        Assert.Equal(field, failure.Field);
+        Assert.StartsWith("line 3: ", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_trace_without_requests_is_refused()
+    {
+        Assert.Throws<TraceFormatException>(() => Read("", " "));
+    }
+
+    private static List<PromptRequest> Read(params string[] lines)
+    {
+        using var reader = new StringReader(string.Join('\n', lines));
+        return MooncakeTrace.Read(reader);
+    }
+}
