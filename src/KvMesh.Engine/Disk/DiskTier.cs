@@ -5,11 +5,43 @@ namespace KvMesh.Engine.Disk;
 
 /// <summary>
 /// Blocks on disk: the door of this folder. It knows nothing of arena or index: it takes spans and gives locations. Every member may
-/// be called from any thread and blocks for at most one I/O of its own. No member throws for what a disk may do: an error, a full or a
+/// be called from any thread. No member throws for what a disk may do: an error, a full or a
 /// foreign file system is a smaller cache and a counter.
 /// </summary>
 internal sealed class DiskTier : IDisposable
 {
+    private static readonly TimeSpan IdleTurn = TimeSpan.FromSeconds(1);
+    private readonly DiskContext _context;
+    private readonly SegmentSet _segments;
+    private readonly RemovalLog _removals;
+    private readonly RecordWriter _writer;
+    private readonly RecordReader _reader;
+    private readonly Reclaimer _reclaimer;
+
+    /// <summary>
+    /// One maintenance step at a time. Held across I/O and across calls to the observer, on purpose: no append, read or release takes it.
+    /// </summary>
+    private readonly Lock _step = new();
+
+    /// <summary>One sync at a time, so that a sync that finds nothing to do knows that it is done. Held across I/O; taken after _step.</summary>
+    private readonly Lock _sync = new();
+
+    private Thread? _thread;
+    private ITimer? _timer;
+    private volatile bool _isStopping;
+    private long _lastSync;
+
+    private DiskTier(DiskContext context, SegmentSet segments, RemovalLog removals, IDiskReclaimObserver observer)
+    {
+        _context = context;
+        _segments = segments;
+        _removals = removals;
+        _writer = new RecordWriter(context, segments, removals);
+        _reader = new RecordReader(context, segments);
+        _reclaimer = new Reclaimer(context, segments, _reader, _writer, removals, observer);
+        _lastSync = context.Time.GetTimestamp();
+    }
+
     /// <summary>
     /// Opens the folder: tells <paramref name="onRecovered"/> of each live record before it returns, and starts the maintenance thread.
     /// </summary>
@@ -18,65 +50,301 @@ internal sealed class DiskTier : IDisposable
     /// <param name="files">The folder.</param>
     /// <param name="observer">Decides over records whose segment is reclaimed; not called before Open returns.</param>
     /// <param name="onRecovered">Told of each live record, one per key.</param>
+    /// <exception cref="ArgumentException">The options contradict themselves.</exception>
+    /// <exception cref="IOException">The folder cannot be listed.</exception>
     public static DiskTier Open(
         DiskOptions options, Guid store, IBlockFileSystem files, IDiskReclaimObserver observer, RecoveredRecordHandler onRecovered,
-        TimeProvider time, ILogger logger) => throw new NotImplementedException();
+        TimeProvider time, ILogger logger)
+    {
+        if (options.Validate().FirstOrDefault() is { } problem)
+        {
+            throw new ArgumentException(problem, nameof(options));
+        }
+
+        var began = time.GetTimestamp();
+        var context = new DiskContext(options, store, files, time, logger, new DiskCounters());
+        var segments = new SegmentSet(context);
+        var removals = DiskRecovery.Run(context, segments, onRecovered);
+        var tier = new DiskTier(context, segments, removals, observer);
+        var elapsed = time.GetElapsedTime(began);
+        DiskLog.Opened(logger, options.Directory, segments.Count, context.Counters.RecoveredRecords, elapsed, files.UsesDirectIo);
+        if (options.RunsMaintenance)
+        {
+            tier.StartMaintenance();
+        }
+
+        return tier;
+    }
 
     /// <summary>
     /// Writes a record. <paramref name="extent"/> begins on a multiple of 4,096 in memory, is at least
     /// <see cref="DiskRecord.ExtentBytes"/> rounded up to 4,096 long, and does not change during the call; it is written from where it is.
     /// False: no room, too large, or an error; nothing was kept.
     /// </summary>
-    public bool TryAppend(in DiskRecord record, ReadOnlySpan<byte> extent, out DiskLocation location) => throw new NotImplementedException();
+    public bool TryAppend(in DiskRecord record, ReadOnlySpan<byte> extent, out DiskLocation location) =>
+        _writer.TryAppend(record, extent, out location);
 
     /// <summary>Makes a batch for one thread. Dispose it before the tier.</summary>
-    public DiskBatch CreateBatch() => throw new NotImplementedException();
+    public DiskBatch CreateBatch() => new(_context.Options.EffectiveSegmentBytes);
 
     /// <summary>
     /// Writes all records of a batch with one I/O and empties it. <paramref name="locations"/> has room for its count and gets them in
     /// the order of adding. False: none was kept.
     /// </summary>
-    public bool TryAppend(DiskBatch batch, Span<DiskLocation> locations) => throw new NotImplementedException();
+    public bool TryAppend(DiskBatch batch, Span<DiskLocation> locations) => _writer.TryAppend(batch, locations);
 
     /// <summary>
     /// Reads a whole extent into <paramref name="extent"/>, which begins on a multiple of 4,096 and has room for
     /// <see cref="DiskRecord.ExtentBytes"/> rounded up to 4,096. The header is checked against <paramref name="expected"/>; the caller
     /// verifies table and payload. False: the record is gone, damaged or unreadable.
     /// </summary>
-    public bool TryRead(DiskLocation location, KeyDigest expected, Span<byte> extent) => throw new NotImplementedException();
+    public bool TryRead(DiskLocation location, KeyDigest expected, Span<byte> extent) =>
+        _reader.TryRead(location, expected, extent);
 
     /// <summary>
     /// Reads part of an extent. Offset and length are multiples of 4,096, as is the address of <paramref name="destination"/>. Only the
     /// table proves these bytes: the header is not read again.
     /// </summary>
-    public bool TryReadRange(DiskLocation location, long extentOffset, Span<byte> destination) => throw new NotImplementedException();
+    public bool TryReadRange(DiskLocation location, long extentOffset, Span<byte> destination) =>
+        _reader.TryReadRange(location, extentOffset, destination);
 
     /// <summary>
     /// The record is dead: removed, replaced or expired. A <paramref name="durable"/> release is on record before the call returns, so
     /// that the end of the process cannot bring the record back, and power loss cannot after the next sync; use it whenever an old
     /// value would be a wrong answer. Without it the record may come back after a crash. A location that is gone already is ignored.
     /// </summary>
-    public void Release(DiskLocation location, bool durable) => throw new NotImplementedException();
+    public void Release(DiskLocation location, bool durable)
+    {
+        var segment = _segments.Find(location.Segment);
+        if (segment is null || !segment.TryKill(location.Offset, isRemoved: true, out var slot))
+        {
+            return;
+        }
+
+        var entry = new RemovalEntry(slot.Sequence, location.Segment);
+        if (!durable)
+        {
+            _removals.AppendLater(entry);
+        }
+        else if (!_removals.TryAppend(entry))
+        {
+            Bury(segment, slot);
+        }
+    }
 
     /// <summary>Says whether RAM holds a copy too: segments full of redundant records are reclaimed first.</summary>
-    public void MarkRedundant(DiskLocation location, bool redundant) => throw new NotImplementedException();
+    public void MarkRedundant(DiskLocation location, bool redundant) =>
+        _segments.Find(location.Segment)?.MarkRedundant(location.Offset, redundant);
 
     /// <summary>
     /// Forces to the device whatever was written or released before the call. False: an error; the bytes may not survive power loss.
     /// </summary>
-    public bool Sync() => throw new NotImplementedException();
+    public bool Sync()
+    {
+        lock (_sync)
+        {
+            _lastSync = _context.Time.GetTimestamp();
+            var isOk = _removals.TryFlush();
+            isOk &= _segments.TrySync();
+            isOk &= _removals.TrySync();
+            DiskCounters.Increment(ref _context.Counters.Syncs);
+            if (!isOk)
+            {
+                DiskCounters.Increment(ref _context.Counters.SyncErrors);
+            }
+
+            return isOk;
+        }
+    }
 
     /// <summary>Syncs, and writes down what every segment holds so that the next start reads lists instead of headers.</summary>
-    public bool Checkpoint() => throw new NotImplementedException();
+    public bool Checkpoint()
+    {
+        lock (_step)
+        {
+            var isOk = Sync();
+            foreach (var segment in _segments.All.Where(segment => !segment.IsListed).ToList())
+            {
+                isOk &= _segments.TryWriteList(segment);
+            }
+
+            return isOk & Sync();
+        }
+    }
 
     /// <summary>
     /// Does one bounded step of what is due: sync, lists of full segments, a spare segment, reclamation. True when more is due at once.
-    /// The tier's own thread calls it; a simulation may instead.
+    /// The tier's own thread calls it; a simulation may instead. Not while holding a lock that the observer takes.
     /// </summary>
-    public bool Maintain() => throw new NotImplementedException();
+    public bool Maintain()
+    {
+        lock (_step)
+        {
+            SyncIfDue();
+            var isMoreDue = ListOneSegment();
+            _segments.DeleteRetired();
+            RetireEmptySegments();
+            RotateRemovals();
+            isMoreDue |= Reclaim();
+            return isMoreDue;
+        }
+    }
 
-    public DiskSnapshot Snapshot() => throw new NotImplementedException();
+    public DiskSnapshot Snapshot()
+    {
+        long used = 0, live = 0, redundant = 0, records = 0, unsynced = 0;
+        foreach (var segment in _segments.All)
+        {
+            var figures = segment.Figures;
+            used += figures.UsedBytes;
+            live += figures.LiveBytes;
+            redundant += figures.RedundantBytes;
+            records += figures.LiveRecords;
+            unsynced += segment.UnsyncedBytes;
+        }
+
+        return _context.Counters.ToSnapshot() with
+        {
+            CapacityBytes = _segments.LimitBytes, FileBytes = _segments.FileBytes, UsedBytes = used, LiveBytes = live,
+            DeadBytes = used - live, RedundantBytes = redundant, LiveRecords = records, Segments = _segments.Count,
+            UnsyncedBytes = unsynced, UsesDirectIo = _context.Files.UsesDirectIo,
+        };
+    }
 
     /// <summary>Ends the maintenance thread, writes a checkpoint and closes all files. No other call may be in progress.</summary>
-    public void Dispose() => throw new NotImplementedException();
+    public void Dispose()
+    {
+        _isStopping = true;
+        _timer?.Dispose();
+        _context.Wake.Set();
+        _thread?.Join();
+        _segments.CloseAll();
+        Checkpoint();
+        _reclaimer.Dispose();
+        _removals.Dispose();
+        _segments.Dispose();
+        _context.Dispose();
+    }
+
+    private void StartMaintenance()
+    {
+        var turn = _context.Options.SyncInterval > TimeSpan.Zero ? _context.Options.SyncInterval : IdleTurn;
+        _timer = _context.Time.CreateTimer(_ => _context.Wake.Set(), null, turn, turn);
+        _thread = new Thread(RunMaintenance) { Name = "kvmesh disk", IsBackground = true };
+        _thread.Start();
+        _context.Wake.Set();
+    }
+
+    private void RunMaintenance()
+    {
+        try
+        {
+            while (!_isStopping)
+            {
+                _context.Wake.WaitOne();
+                while (!_isStopping && Maintain())
+                {
+                }
+            }
+        }
+        catch (Exception failure)
+        {
+            DiskLog.MaintenanceEnded(_context.Logger, failure);
+        }
+    }
+
+    private void SyncIfDue()
+    {
+        var options = _context.Options;
+        var isTime = options.SyncInterval > TimeSpan.Zero && _context.Time.GetElapsedTime(_lastSync) >= options.SyncInterval;
+        var isMuch = options.SyncBytes != 0 && _segments.All.Sum(segment => segment.UnsyncedBytes) >= options.SyncBytes;
+        if ((isTime || isMuch) && (_segments.IsDirty || _removals.IsDirty || _removals.HasPending) && !Sync())
+        {
+            DiskLog.SyncFailed(_context.Logger);
+        }
+    }
+
+    /// <summary>Writes the list of one full segment. True when there is another.</summary>
+    private bool ListOneSegment()
+    {
+        if (_segments.IsPaused)
+        {
+            return false;
+        }
+
+        var due = _segments.All.Where(segment => segment.IsClosed && !segment.IsListed).Take(2).ToList();
+        return due.Count > 0 && _segments.TryWriteList(due[0]) && due.Count > 1;
+    }
+
+    private void RetireEmptySegments()
+    {
+        foreach (var segment in _segments.All.Where(segment => segment.IsClosed && segment.Figures.LiveRecords == 0).ToList())
+        {
+            if (!_reclaimer.IsEmptying(segment))
+            {
+                _segments.Retire(segment);
+            }
+        }
+    }
+
+    /// <summary>Only while no file of a removed segment is left: what is removed must stay known as long as its record can be read.</summary>
+    private void RotateRemovals()
+    {
+        if (_segments.HasRetired || _segments.IsPaused || !_removals.IsWorthRotating(_segments.All.Sum(segment => (long)segment.RemovedCount)))
+        {
+            return;
+        }
+
+        lock (_sync)
+        {
+            _removals.Rotate(() =>
+            {
+                var needed = new List<RemovalEntry>();
+                foreach (var segment in _segments.All)
+                {
+                    segment.CopyRemovedTo(needed);
+                }
+
+                return needed;
+            });
+        }
+    }
+
+    private bool Reclaim()
+    {
+        if (!_reclaimer.IsBusy)
+        {
+            if (!_segments.NeedsReclaim() || !_reclaimer.TryBegin(mayKeep: _segments.FileBytes <= _segments.LimitBytes))
+            {
+                return false;
+            }
+        }
+
+        _reclaimer.Step();
+        return true;
+    }
+
+    /// <summary>When a removal cannot be logged: the record's own header says so, at the price of an I/O.</summary>
+    private void Bury(Segment segment, in RecordSlot slot)
+    {
+        if (!segment.Uses.TryEnter())
+        {
+            return;
+        }
+
+        var header = _context.Headers.Rent();
+        if (_reader.TryReadHeader(segment, slot, header.Span, out _, out _))
+        {
+            RecordHeader.Bury(header.Span);
+            if (segment.File.Write(slot.Offset, header.Span, default) != FileStatus.Ok)
+            {
+                DiskCounters.Increment(ref _context.Counters.WriteErrors);
+            }
+
+            segment.NoteRewrite();
+        }
+
+        _context.Headers.Return(header);
+        segment.Uses.Leave();
+    }
 }

@@ -61,5 +61,8 @@ internal interface IBlockFile : IDisposable
     /// <summary>Writes <paramref name="first"/> and then <paramref name="second"/>, which may be empty.</summary>
     FileStatus Write(long offset, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second);
 
+    /// <summary>Cuts the file to <paramref name="bytes"/>, which is no more than its length.</summary>
+    FileStatus Truncate(long bytes);
+
     FileStatus Sync();
 }

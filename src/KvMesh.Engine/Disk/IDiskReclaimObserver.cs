@@ -3,7 +3,7 @@ namespace KvMesh.Engine.Disk;
 /// <summary>What becomes of a live record whose segment is about to go.</summary>
 internal enum ReclaimVerdict
 {
-    /// <summary>It goes with its segment. The one who answers has forgotten its location already.</summary>
+    /// <summary>It goes with its segment.</summary>
     Drop,
 
     /// <summary>It was used since it was written: copy it to another segment.</summary>
@@ -11,27 +11,27 @@ internal enum ReclaimVerdict
 }
 
 /// <summary>
-/// Decides over the live records of a segment that is reclaimed. Called on the maintenance thread (or by whoever calls
-/// <see cref="DiskTier.Maintain"/>), with no lock of the tier held, so it may call <see cref="DiskTier.Release"/> and
-/// <see cref="DiskTier.TryRead"/>. Locations that are never asked about (their header and their checkpoint are both damaged) stop being
-/// readable without a word: a read that returns false is the news.
+/// Decides over the live records of a segment that is reclaimed. For each it hears <see cref="Decide"/> and then either
+/// <see cref="Moved"/> or <see cref="Forget"/>. Called on the maintenance thread (or by whoever calls <see cref="DiskTier.Maintain"/>), with no
+/// lock held that <see cref="DiskTier.Release"/>, <see cref="DiskTier.TryRead"/>, an append or a sync needs. A record whose header and
+/// checkpoint are both damaged is not asked about: that a read returns false is the only news of it.
 /// </summary>
 internal interface IDiskReclaimObserver
 {
     /// <summary>
-    /// Asked once per live record. When <paramref name="mayKeep"/> is false there is no room left to copy into, and the answer must be
-    /// <see cref="ReclaimVerdict.Drop"/>; it is taken as such in any case.
+    /// Asked once per live record; nothing has changed yet. When <paramref name="mayKeep"/> is false there is no room left to copy into, and
+    /// any answer is taken as <see cref="ReclaimVerdict.Drop"/>.
     /// </summary>
     ReclaimVerdict Decide(in DiskRecord record, DiskLocation location, bool mayKeep);
 
     /// <summary>
-    /// A kept record is now at <paramref name="to"/> as well: from here on read it there. False when the block was removed or
-    /// replaced in the meantime; the copy is then released.
+    /// A kept record is now at <paramref name="to"/> as well: from here on read it there. False when the block no longer is at
+    /// <paramref name="from"/>, since it was removed or replaced in the meantime; the copy is then released.
     /// </summary>
     bool Moved(in DiskRecord record, DiskLocation from, DiskLocation to);
 
-    /// <summary>A kept record could not be copied: forget <paramref name="location"/>, which is about to go.</summary>
-    void Lost(in DiskRecord record, DiskLocation location);
+    /// <summary>The record is dropped, or could not be copied: forget <paramref name="location"/>, which stops being readable.</summary>
+    void Forget(in DiskRecord record, DiskLocation location);
 }
 
 /// <summary>

@@ -1,0 +1,70 @@
+using System.Runtime.InteropServices;
+using KvMesh.Protocol;
+using KvMesh.Protocol.Integrity;
+
+namespace KvMesh.Engine.Disk;
+
+/// <summary>
+/// Verifies an extent on disk, payload ‖ padding to 8 ‖ checksum table ‖ tenant ‖ key, against the checksums of its header. For records
+/// found after the last checkpoint: their header may have reached the device and their extent not. One thread at a time.
+/// </summary>
+internal sealed class ExtentCheck : IDisposable
+{
+    private const int PieceBytes = 1024 * 1024;
+    private readonly AlignedBuffer _trailer = new(Limits.MaxChecksumEntries * sizeof(uint) + 3 * Limits.GranuleBytes);
+    private readonly AlignedBuffer _piece = new(PieceBytes);
+
+    /// <summary>Whether every byte is as it was sealed. The record is outside its header's granule.</summary>
+    public bool IsWhole(IBlockFile file, long extentOffset, in DiskRecord record)
+    {
+        var entries = ChecksumTable.EntryCount(record.PayloadBytes);
+        var tableOffset = (record.PayloadBytes + 7) & ~7L;
+        var tableBytes = entries * sizeof(uint);
+        if (record.ExtentBytes < tableOffset + tableBytes)
+        {
+            return false;
+        }
+
+        var from = tableOffset / Limits.GranuleBytes * Limits.GranuleBytes;
+        var trailerBytes = tableBytes + record.Tenant.Length + record.Key.Length;
+        var hasTrailer = record.ExtentBytes == tableOffset + trailerBytes;
+        var until = Granules.RoundUp(tableOffset + (hasTrailer ? trailerBytes : tableBytes));
+        var read = _trailer.Span[..(int)(until - from)];
+        if (!read.IsEmpty && file.Read(extentOffset + from, read, default) != FileStatus.Ok)
+        {
+            return false;
+        }
+
+        var trailer = read[(int)(tableOffset - from)..];
+        var table = MemoryMarshal.Cast<byte, uint>(trailer[..tableBytes]);
+        return ChecksumTable.Seal(table) == record.TableChecksum
+            && (!hasTrailer || Crc32C.Compute(trailer[..trailerBytes]) == record.TrailerChecksum)
+            && IsPayloadWhole(file, extentOffset, record.PayloadBytes, table);
+    }
+
+    public void Dispose()
+    {
+        _trailer.Dispose();
+        _piece.Dispose();
+    }
+
+    private bool IsPayloadWhole(IBlockFile file, long extentOffset, long payloadBytes, ReadOnlySpan<uint> table)
+    {
+        for (long done = 0; done < payloadBytes; done += PieceBytes)
+        {
+            var bytes = (int)Math.Min(PieceBytes, payloadBytes - done);
+            if (file.Read(extentOffset + done, _piece.Span[..(int)Granules.RoundUp(bytes)], default) != FileStatus.Ok)
+            {
+                return false;
+            }
+
+            var first = (int)(done / Limits.ChecksumChunkBytes);
+            if (ChecksumTable.FirstMismatch(_piece.Span[..bytes], table.Slice(first, ChecksumTable.EntryCount(bytes))) >= 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+}
