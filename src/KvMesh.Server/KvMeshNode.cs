@@ -1,4 +1,6 @@
+using System.Net;
 using KvMesh.Engine;
+using KvMesh.Server.Hosting;
 using KvMesh.Server.Options;
 using Microsoft.Extensions.Logging;
 
@@ -7,33 +9,48 @@ namespace KvMesh.Server;
 /// <summary>A running node: engine, doors, HTTP. It stops with <see cref="StopAsync"/>, once.</summary>
 public sealed class KvMeshNode : IAsyncDisposable
 {
-    private KvMeshNode()
+    private readonly NodeParts _parts;
+    private readonly Lazy<Task> _stop;
+
+    private KvMeshNode(NodeParts parts)
     {
+        _parts = parts;
+        _stop = new Lazy<Task>(parts.StopAsync);
     }
 
     /// <summary>Where the node can be reached. Ports are the real ones, also when an option asked for any.</summary>
-    public NodeEndpoints Endpoints => throw new NotImplementedException();
+    public NodeEndpoints Endpoints => _parts.Endpoints;
 
     /// <summary>The engine inside, for programs that embed a node.</summary>
-    public BlockEngine Engine => throw new NotImplementedException();
+    public BlockEngine Engine => _parts.Engine;
 
-    /// <summary>Completes when something other than <see cref="StopAsync"/> ended the node: a signal, or a successor that took over.</summary>
-    public Task Ended => throw new NotImplementedException();
+    /// <summary>Completes when something other than <see cref="StopAsync"/> ended the node: a successor that took over.</summary>
+    public Task Ended => _parts.Ended;
 
     /// <summary>Starts a node with these options. Nothing is left behind when it throws.</summary>
     /// <exception cref="NodeOptionsException">The options are wrong; it names all of them.</exception>
     /// <exception cref="NodeStartException">The machine cannot give what the options ask: a port or folder in use, memory, files.</exception>
-    public static Task<KvMeshNode> StartAsync(NodeOptions options, CancellationToken cancellationToken) =>
-        StartAsync(new NodeConfiguration(options, []), new NodeSurroundings(), cancellationToken);
+    public static Task<KvMeshNode> StartAsync(NodeOptions options, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return StartAsync(NodeOptionsReader.Check(options), new NodeSurroundings(), cancellationToken);
+    }
 
     /// <summary>As above, with options that carry their origin and with a clock and a log of the caller's.</summary>
-    public static Task<KvMeshNode> StartAsync(NodeConfiguration configuration, NodeSurroundings surroundings, CancellationToken cancellationToken) =>
-        throw new NotImplementedException();
+    public static async Task<KvMeshNode> StartAsync(
+        NodeConfiguration configuration, NodeSurroundings surroundings, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        ArgumentNullException.ThrowIfNull(surroundings);
+        return new KvMeshNode(await NodeParts.StartAsync(configuration, surroundings, cancellationToken).ConfigureAwait(false));
+    }
 
-    /// <summary>Stops: readiness goes, doors close, RAM blocks are saved within the stop budget.</summary>
-    public Task StopAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+    /// <summary>
+    /// Stops: readiness goes, doors close, RAM blocks are saved within the stop budget. Cancelling ends the wait, not the stop.
+    /// </summary>
+    public Task StopAsync(CancellationToken cancellationToken) => _stop.Value.WaitAsync(cancellationToken);
 
-    public ValueTask DisposeAsync() => new(StopAsync(CancellationToken.None));
+    public ValueTask DisposeAsync() => new(_stop.Value);
 }
 
 /// <summary>What a node takes from the program around it.</summary>
@@ -46,12 +63,15 @@ public sealed record NodeSurroundings
 
     /// <summary>Takes listeners, connections, arena and leases over from the node that runs on the data directory.</summary>
     public bool TakeOver { get; init; }
+
+    /// <summary>Address of the service manager's socket, as in $NOTIFY_SOCKET; null: there is none.</summary>
+    public string? NotifySocket { get; init; } = Environment.GetEnvironmentVariable("NOTIFY_SOCKET");
 }
 
 /// <summary>Where a node can be reached; null where a door is closed.</summary>
 /// <param name="Http">Base address, such as <c>http://127.0.0.1:8600/</c>.</param>
 /// <param name="UnixSocket">Path of the native Unix socket.</param>
-public sealed record NodeEndpoints(Uri Http, System.Net.IPEndPoint? Native, System.Net.IPEndPoint? Resp, string? UnixSocket);
+public sealed record NodeEndpoints(Uri Http, IPEndPoint? Native, IPEndPoint? Resp, string? UnixSocket);
 
 /// <summary>The node cannot start; the message says what to change.</summary>
 public sealed class NodeStartException : Exception

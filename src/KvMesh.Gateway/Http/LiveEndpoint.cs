@@ -10,7 +10,7 @@ using Microsoft.AspNetCore.Routing;
 namespace KvMesh.Gateway.Http;
 
 /// <summary>The stream of one update a second.</summary>
-internal sealed class LiveEndpoint(NodeView node, NodeHistory history)
+internal sealed class LiveEndpoint(NodeView node, NodeHistory history, CancellationToken stopping)
 {
     private int _streams;
 
@@ -29,7 +29,10 @@ internal sealed class LiveEndpoint(NodeView node, NodeHistory history)
                 StatusCodes.Status503ServiceUnavailable, "Too many live streams", $"{HttpDoorOptions.MaxLiveStreams} live streams are open; close one first.");
         }
 
-        return TypedResults.ServerSentEvents(UpdatesAsync(cancellationToken));
+        // A stream has no end of its own: a node that stops must not wait for its viewers.
+        var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, stopping);
+        context.Response.RegisterForDispose(ending);
+        return TypedResults.ServerSentEvents(UpdatesAsync(ending.Token));
     }
 
     private async IAsyncEnumerable<SseItem<LiveUpdate>> UpdatesAsync([EnumeratorCancellation] CancellationToken cancellationToken)

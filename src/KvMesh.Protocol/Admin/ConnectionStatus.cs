@@ -8,6 +8,7 @@ namespace KvMesh.Protocol.Admin;
 /// <param name="ClientName">Name the client gave itself; may be empty.</param>
 /// <param name="IsBusy">Whether a thread serves it now; an idle connection holds none.</param>
 /// <param name="ReceivedBytes">Bytes that came from the client.</param>
+/// <param name="Commands">Commands served; 0 when the protocol does not count them.</param>
 public sealed record ConnectionStatus(
     long Id, string Protocol, string RemoteAddress, string Tenant, string ClientName, DateTimeOffset OpenedAt, bool IsBusy,
-    long ReceivedBytes, long SentBytes);
+    long ReceivedBytes, long SentBytes, long Commands);

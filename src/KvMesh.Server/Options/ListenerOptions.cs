@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using KvMesh.Protocol;
 
 namespace KvMesh.Server.Options;
 
@@ -51,4 +52,15 @@ public sealed class UnixSocketOptions
 
     /// <summary>Path, at most 107 bytes. Empty: <c>native.sock</c> in the data directory.</summary>
     public string Path { get; set; } = "";
+
+    /// <summary>Whether clients here may map their tenant's arena and write through staging files.</summary>
+    public bool SharedMemory { get; set; } = true;
+
+    /// <summary>Largest staging file of one connection, in bytes; a client that asks for more gets this much. 0: none.</summary>
+    [Range(0, 1L << 40)]
+    public long StagingBytes { get; set; } = Limits.MaxBlockBytes;
+
+    /// <summary>Bytes of all staging files together; a connection that would exceed them writes over its socket.</summary>
+    [Range(0, 1L << 50)]
+    public long TotalStagingBytes { get; set; } = 1L << 30;
 }

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using KvMesh.Engine;
+using KvMesh.Gateway.Sockets;
 
 namespace KvMesh.Server.Options;
 
@@ -33,6 +34,9 @@ public sealed class NodeOptions
 
     /// <summary>The Redis protocol.</summary>
     public ListenerOptions Resp { get; set; } = new() { Port = 8602 };
+
+    /// <summary>How connections of the native and the Redis protocol are treated.</summary>
+    public SocketOptions Net { get; set; } = new();
 
     /// <summary>Who may do what.</summary>
     public AccessOptions Access { get; set; } = new();

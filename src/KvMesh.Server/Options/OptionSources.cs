@@ -8,7 +8,7 @@ internal static class OptionSources
     public const string EnvironmentPrefix = "KVMESH_";
 
     /// <summary>Variables with the prefix that are for clients and tests, not for a node.</summary>
-    private static readonly string[] ForeignVariables = ["KVMESH_NODE", "KVMESH_TOKEN", "KVMESH_TEST_"];
+    private static readonly string[] ForeignVariables = ["KVMESH_NODE", "KVMESH_TOKEN", "KVMESH_ENDPOINT", "KVMESH_TEST_"];
 
     private static readonly JsonDocumentOptions Lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 

@@ -1,0 +1,184 @@
+using System.Reflection;
+using KvMesh.Engine;
+using KvMesh.Gateway.Access;
+using KvMesh.Gateway.Http;
+using KvMesh.Gateway.Http.Metrics;
+using KvMesh.Gateway.Telemetry;
+using KvMesh.Protocol.Admin;
+using KvMesh.Server.Options;
+using KvMesh.Server.Telemetry;
+using Microsoft.Extensions.Logging;
+
+namespace KvMesh.Server.Hosting;
+
+/// <summary>
+/// The parts of a running node, in the order of their start: log, engine, access, doors, HTTP. They stop the other way round,
+/// except that readiness goes first. One owner calls start and stop.
+/// </summary>
+internal sealed partial class NodeParts
+{
+    private readonly StopSteps _stop = new();
+    private readonly NodeOptions _options;
+    private readonly NodeSurroundings _surroundings;
+    private readonly ServiceNotifier _notifier;
+    private readonly ILoggerFactory _loggers;
+    private readonly ILogger _logger;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private NodeView? _view;
+
+    private NodeParts(NodeOptions options, NodeSurroundings surroundings)
+    {
+        _options = options;
+        _surroundings = surroundings;
+        _notifier = new ServiceNotifier(surroundings.NotifySocket, surroundings.Time);
+        _loggers = NodeLogging.Create(options.Log, surroundings.Logging);
+        _logger = _loggers.CreateLogger<KvMeshNode>();
+        _stop.Add(_loggers);
+    }
+
+    public static string Version { get; } =
+        typeof(NodeParts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "0";
+
+    public BlockEngine Engine => _view!.Engine;
+
+    public NodeEndpoints Endpoints { get; private set; } = null!;
+
+    public Task Ended => _ended.Task;
+
+    public static async Task<NodeParts> StartAsync(NodeConfiguration configuration, NodeSurroundings surroundings, CancellationToken cancellationToken)
+    {
+        var parts = new NodeParts(configuration.Options, surroundings);
+        try
+        {
+            using var activity = NodeActivities.Start("node start", configuration.Options.NodeId);
+            await parts.StartAsync(configuration.Entries, cancellationToken).ConfigureAwait(false);
+            return parts;
+        }
+        catch
+        {
+            await parts._stop.RunAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    public async Task StopAsync()
+    {
+        using var activity = NodeActivities.Start("node stop", _options.NodeId);
+        _view!.IsReady = false;
+        _notifier.Stopping("Saving blocks");
+        LogStopping(_options.NodeId);
+        await _stop.RunAsync().ConfigureAwait(false);
+    }
+
+    private async Task StartAsync(IReadOnlyList<ConfigurationEntry> entries, CancellationToken cancellationToken)
+    {
+        var engine = await OpenEngineAsync(cancellationToken).ConfigureAwait(false);
+        var access = OpenAccess(engine);
+        var metrics = Own(new GatewayMetrics());
+        var figures = Own(new NodeMetrics(engine.Snapshot, () => _view?.IsReady == true, _surroundings.Time));
+        var meters = Own(new NodeMeterFactory());
+        var collector = Own(new MeterCollector(meter => IsOwn(meter, metrics, figures, meters), metrics, Resource()));
+        if (OtlpExport.Start(_options.Telemetry, _options.NodeId, Version) is { } export)
+        {
+            Own(export);
+        }
+
+        var doors = Own(new DataPlane(_options, engine, access, metrics, _surroundings.Time, _loggers));
+        _stop.Add(doors.StopAsync);
+        doors.Listen(_options);
+
+        Uri? http = null;
+        _view = new NodeView
+        {
+            NodeId = _options.NodeId,
+            Version = Version,
+            DataDirectory = _options.DataDirectory,
+            Engine = engine,
+            Access = access,
+            Metrics = metrics,
+            Time = _surroundings.Time,
+            Collector = collector,
+            Configuration = entries,
+            Connections = doors.Connections,
+            CloseConnection = doors.Close,
+            Endpoints = () => [.. http is null ? [] : new[] { new EndpointStatus("http", http.Authority) }, .. doors.Endpoints()],
+        };
+
+        var application = HttpHost.Build(_options, _view, meters, _loggers);
+        _stop.Add(() => application.DisposeAsync().AsTask());
+        _stop.Add(() => application.StopAsync());
+        http = await HttpHost.StartAsync(application, _options.Http, cancellationToken).ConfigureAwait(false);
+
+        Endpoints = new NodeEndpoints(http, doors.NativeEndpoint, doors.RespEndpoint, doors.UnixPath);
+        doors.Start();
+        _view.IsReady = true;
+        _notifier.Ready($"Serving on {http}");
+        LogServing(_options.NodeId, http, _options.DataDirectory);
+    }
+
+    private static bool IsOwn(System.Diagnostics.Metrics.Meter meter, GatewayMetrics metrics, NodeMetrics figures, NodeMeterFactory meters) =>
+        meter == metrics.Meter || meter == figures.Meter || meter.Scope == meters || meter.Name is "System.Runtime" or "KvMesh.Engine";
+
+    private async Task<BlockEngine> OpenEngineAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            CreatePrivateDirectory(_options.DataDirectory);
+            TenantList.Complete(_options);
+
+            // Adopting an arena and reading headers of a full disk takes seconds and blocks: not on the caller's thread.
+            var engine = await Task.Run(() => BlockEngine.Open(_options.Engine, _surroundings.Time, _loggers), cancellationToken).ConfigureAwait(false);
+            _stop.Add(() => Task.Run(engine.Dispose));
+            return engine;
+        }
+        catch (EngineStartException exception)
+        {
+            throw new NodeStartException(exception.Message, exception);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new NodeStartException($"DataDirectory {_options.DataDirectory} cannot be used: {exception.Message}", exception);
+        }
+    }
+
+    private AccessControl OpenAccess(BlockEngine engine)
+    {
+        try
+        {
+            return Own(_options.Access.TokenFile.Length == 0
+                ? new AccessControl(engine.Tenants, _loggers)
+                : new AccessControl(engine.Tenants, _options.Access.TokenFile, _surroundings.Time, _loggers));
+        }
+        catch (TokenFileException exception)
+        {
+            throw new NodeStartException($"Access:TokenFile is {_options.Access.TokenFile}: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Blocks are other people's conversations: a new directory is nobody else's to read.</summary>
+    private static void CreatePrivateDirectory(string path)
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+    }
+
+    private List<KeyValuePair<string, string>> Resource() =>
+    [
+        new("service.name", "kvmesh"), new("service.version", Version), new("service.instance.id", _options.NodeId),
+    ];
+
+    private T Own<T>(T part)
+        where T : IDisposable
+    {
+        _stop.Add(part);
+        return part;
+    }
+
+    [LoggerMessage(1, LogLevel.Information, "Node {NodeId} serves on {Http}, data in {DataDirectory}.")]
+    private partial void LogServing(string nodeId, Uri http, string dataDirectory);
+
+    [LoggerMessage(2, LogLevel.Information, "Node {NodeId} stops.")]
+    private partial void LogStopping(string nodeId);
+}
