@@ -86,7 +86,7 @@ public sealed class BlockEngine : IDisposable
         }
 
         NoteUse(block);
-        return lease <= TimeSpan.Zero || TryLease(block, block.PayloadBytes, leases, lease, out _);
+        return lease <= TimeSpan.Zero || TryLease(block, block.HeldBytes, leases, lease, out _);
     }
 
     /// <summary>Finds the longest prefix of <paramref name="keys"/> that is here and leases it. Counts as one use of each matched block.</summary>
@@ -96,7 +96,7 @@ public sealed class BlockEngine : IDisposable
         while (deepest is not null && lease > TimeSpan.Zero)
         {
             NoteUse(deepest);
-            if (TryLease(deepest, (long)deepest.PayloadBytes * matched, leases, lease, out var until))
+            if (TryLease(deepest, deepest.HeldBytes * matched, leases, lease, out var until))
             {
                 return Counted(tenant, keys.Count, new PrefixMatch(matched, until));
             }

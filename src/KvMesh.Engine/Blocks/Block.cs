@@ -120,6 +120,9 @@ public sealed class Block
     /// <summary>Whether one thread is loading or evicting the block right now.</summary>
     internal bool IsClaimed => (Volatile.Read(ref _word) & Claimed) != 0;
 
+    /// <summary>Bytes that the block takes, or would take, from an arena; what a lease on it counts for.</summary>
+    internal long HeldBytes => Host.Extent.RoundUp(Host.Extent.BytesFor(PayloadBytes, _key.Length));
+
     internal BlockTiers Tiers => (IsResident ? BlockTiers.Host : BlockTiers.None) | (IsOnDisk ? BlockTiers.Disk : BlockTiers.None);
 
     /// <summary>Holds the extent in place for one reader. False when the block is not in RAM, is being moved, or is gone.</summary>

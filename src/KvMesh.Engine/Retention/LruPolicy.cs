@@ -48,10 +48,10 @@ internal sealed class LruPolicy : IRetentionPolicy
             if (current.IsRetained)
             {
                 current.LastUse = request;
-                Unlink(current);
-                InsertNewest(current);
             }
         }
+
+        MoveChainToNewest(block);
     }
 
     public void Remove(Block block)
@@ -67,13 +67,18 @@ internal sealed class LruPolicy : IRetentionPolicy
     {
         for (var looked = 0; looked < MaxCandidates && _oldest is { } candidate; looked++)
         {
-            if (judge(candidate) == VictimVerdict.Take)
+            switch (judge(candidate))
             {
-                return candidate;
+                case VictimVerdict.Take:
+                    return candidate;
+                case VictimVerdict.InUse:
+                    MoveChainToNewest(candidate);
+                    break;
+                default:
+                    Unlink(candidate);
+                    InsertNewest(candidate);
+                    break;
             }
-
-            Unlink(candidate);
-            InsertNewest(candidate);
         }
 
         return null;
@@ -92,6 +97,19 @@ internal sealed class LruPolicy : IRetentionPolicy
         for (var block = _newest; block is not null; block = block.Older)
         {
             yield return block;
+        }
+    }
+
+    /// <summary>From the block up to the first of its chain, so that a parent always leaves after its child.</summary>
+    private void MoveChainToNewest(Block block)
+    {
+        for (var current = block; current is not null; current = current.Parent)
+        {
+            if (current.IsRetained)
+            {
+                Unlink(current);
+                InsertNewest(current);
+            }
         }
     }
 
