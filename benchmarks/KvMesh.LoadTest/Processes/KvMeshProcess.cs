@@ -1,0 +1,130 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace KvMesh.LoadTest.Processes;
+
+/// <summary>How a node is started for a measurement.</summary>
+internal sealed record KvMeshSettings
+{
+    public required string DataDirectory { get; init; }
+
+    public required long ArenaBytes { get; init; }
+
+    public long DiskBytes { get; init; }
+
+    /// <summary>Bytes per second of the scrubber; 0 keeps it out of the figures.</summary>
+    public long ScrubBytesPerSecond { get; init; }
+
+    /// <summary>Congestion control of the node's sockets; empty: the system's.</summary>
+    public string CongestionControl { get; init; } = "";
+
+    public int MaxBlocks { get; init; } = 1 << 21;
+}
+
+/// <summary>A real node: <c>dotnet kvmesh.dll serve</c>.</summary>
+internal sealed class KvMeshProcess : ServerProcess
+{
+    private KvMeshProcess(IEnumerable<string> arguments)
+        : base("kvmesh", "dotnet", arguments)
+    {
+    }
+
+    public string UnixSocket { get; private set; } = "";
+
+    public int NativePort { get; private set; }
+
+    public int RespPort { get; private set; }
+
+    public Uri Http { get; private set; } = new("http://127.0.0.1/");
+
+    /// <summary>Starts a node on free ports and returns when it says that it serves.</summary>
+    public static KvMeshProcess Start(KvMeshSettings settings)
+    {
+        var config = Path.Combine(settings.DataDirectory, "loadtest.json");
+        File.WriteAllText(config, Configuration(settings));
+        var node = new KvMeshProcess(
+        [
+            Program(), "serve", "--data-dir", settings.DataDirectory, "--config", config,
+            "--http", "127.0.0.1:0", "--native", "127.0.0.1:0", "--resp", "127.0.0.1:0",
+            "--arena", settings.ArenaBytes.ToString(CultureInfo.InvariantCulture),
+            "--disk", settings.DiskBytes.ToString(CultureInfo.InvariantCulture), "--json",
+        ]);
+        try
+        {
+            node.ReadEndpoints();
+        }
+        catch
+        {
+            node.Dispose();
+            throw;
+        }
+
+        return node;
+    }
+
+    /// <summary>The program as the Cli project builds it, else the copy beside this one.</summary>
+    private static string Program()
+    {
+        var here = AppContext.BaseDirectory.TrimEnd('/');
+        var built = Path.Combine(here, "..", "..", "KvMesh.Cli", Path.GetFileName(here), "kvmesh.dll");
+        return File.Exists(built) ? Path.GetFullPath(built) : Path.Combine(here, "kvmesh.dll");
+    }
+
+    private static string Configuration(KvMeshSettings settings)
+    {
+        var engine = new Dictionary<string, object> { ["ScrubBytesPerSecond"] = settings.ScrubBytesPerSecond, ["MaxBlocks"] = settings.MaxBlocks };
+        var root = new Dictionary<string, object> { ["Engine"] = engine };
+        if (settings.CongestionControl.Length > 0)
+        {
+            root["Net"] = new Dictionary<string, object> { ["CongestionControl"] = settings.CongestionControl };
+        }
+
+        return JsonSerializer.Serialize(root);
+    }
+
+    private void ReadEndpoints()
+    {
+        var started = Stopwatch.GetTimestamp();
+        var text = new StringBuilder();
+        while (true)
+        {
+            var line = Output.ReadLine();
+            if (line is null)
+            {
+                throw new LoadTestException($"kvmesh serve ended before it served. {Errors()}");
+            }
+
+            ThrowIfStuck(started, "begin to serve");
+            text.AppendLine(line);
+            if (TryParse(text.ToString()) is { } report)
+            {
+                NativePort = PortOf(report, "native");
+                RespPort = PortOf(report, "resp");
+                UnixSocket = report.GetProperty("unixSocket").GetString() ?? "";
+                Http = new Uri(report.GetProperty("http").GetString()!);
+                DrainOutput();
+                return;
+            }
+        }
+    }
+
+    private static JsonElement? TryParse(string text)
+    {
+        try
+        {
+            return JsonDocument.Parse(text).RootElement;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static int PortOf(JsonElement report, string door)
+    {
+        var address = report.GetProperty(door).GetString() ?? "";
+        return int.Parse(address[(address.LastIndexOf(':') + 1)..].TrimEnd('/'), CultureInfo.InvariantCulture);
+    }
+}

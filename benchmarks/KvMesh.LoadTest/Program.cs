@@ -1,0 +1,15 @@
+using System.CommandLine;
+using KvMesh.LoadTest.Verbs;
+
+var root = new RootCommand("Measures KvMesh beside baselines in the same run. docs/BENCHMARKS.md says how to read the figures.")
+{
+    MemoryVerb.Create(),
+    AllocatorVerb.Create(),
+    RespVerb.Create(),
+    RespVerb.CreatePeers(),
+    NativeVerb.Create(),
+    SharedMemoryVerb.Create(),
+    LoopServer.Create(),
+};
+
+return await root.Parse(args).InvokeAsync();
