@@ -15,15 +15,21 @@ internal sealed class OwnedThread
     }
 
     /// <summary>Runs <paramref name="body"/> on a thread of its own, for waits that must not take one of the thread pool.</summary>
-    public static Task RunAsync(string name, Action body)
+    public static Task RunAsync(string name, Action body) => RunAsync(name, () =>
     {
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        body();
+        return true;
+    });
+
+    /// <inheritdoc cref="RunAsync(string, Action)"/>
+    public static Task<T> RunAsync<T>(string name, Func<T> body)
+    {
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         Start(name, () =>
         {
             try
             {
-                body();
-                done.SetResult();
+                done.SetResult(body());
             }
             catch (Exception failure)
             {

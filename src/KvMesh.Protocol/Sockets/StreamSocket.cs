@@ -168,14 +168,26 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
     /// <summary>Who is at the other end of a Unix socket, as the kernel saw it when the connection was made.</summary>
     public PeerCredentials ReadPeerCredentials() => SocketSettings.ReadPeerCredentials(_handle.Descriptor);
 
-    /// <summary>Ends both directions and wakes the threads that block in this socket. The descriptor stays open.</summary>
+    /// <summary>Ends both directions and wakes the threads that block in this socket. The descriptor stays open. Does nothing after Dispose.</summary>
     public void Shutdown()
     {
-        // A failure means that the connection has ended already.
-        if (!_handle.IsClosed)
+        var held = false;
+        try
         {
-            _ = Libc.Shutdown(_handle.Hold(), Libc.ShutdownBoth);
-            _handle.DangerousRelease();
+            _handle.DangerousAddRef(ref held);
+
+            // A failure means that the connection has ended already.
+            _ = Libc.Shutdown(_handle.Descriptor, Libc.ShutdownBoth);
+        }
+        catch (ObjectDisposedException)
+        {
+        }
+        finally
+        {
+            if (held)
+            {
+                _handle.DangerousRelease();
+            }
         }
     }
 

@@ -15,12 +15,28 @@ internal sealed unsafe class WakeEvent : IDisposable
 
     public int Descriptor => _handle.Descriptor;
 
+    /// <summary>Does nothing after Dispose: whoever waited has ended.</summary>
     public void Set()
     {
-        // The only failure is a full counter, and that is signalled already.
-        ulong one = 1;
-        _ = Libc.Write(_handle.Hold(), &one, sizeof(ulong));
-        _handle.DangerousRelease();
+        var held = false;
+        try
+        {
+            _handle.DangerousAddRef(ref held);
+
+            // The only failure is a full counter, and that is signalled already.
+            ulong one = 1;
+            _ = Libc.Write(_handle.Descriptor, &one, sizeof(ulong));
+        }
+        catch (ObjectDisposedException)
+        {
+        }
+        finally
+        {
+            if (held)
+            {
+                _handle.DangerousRelease();
+            }
+        }
     }
 
     public void Clear()
