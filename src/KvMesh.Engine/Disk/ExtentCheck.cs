@@ -5,13 +5,13 @@ using KvMesh.Protocol.Integrity;
 namespace KvMesh.Engine.Disk;
 
 /// <summary>
-/// Verifies an extent on disk, payload ‖ padding to 8 ‖ checksum table ‖ tenant ‖ key, against the checksums of its header. For records
+/// Verifies an extent on disk, payload ‖ padding to 8 ‖ checksum table ‖ names, against the checksums of its header. For records
 /// found after the last checkpoint: their header may have reached the device and their extent not. One thread at a time.
 /// </summary>
 internal sealed class ExtentCheck : IDisposable
 {
     private const int PieceBytes = 1024 * 1024;
-    private readonly AlignedBuffer _trailer = new(Limits.MaxChecksumEntries * sizeof(uint) + 3 * Limits.GranuleBytes);
+    private readonly AlignedBuffer _trailer = new(Limits.MaxChecksumEntries * sizeof(uint) + 4 * Limits.GranuleBytes);
     private readonly AlignedBuffer _piece = new(PieceBytes);
 
     /// <summary>Whether every byte is as it was sealed. The record is outside its header's granule.</summary>
@@ -26,19 +26,16 @@ internal sealed class ExtentCheck : IDisposable
         }
 
         var from = tableOffset / Limits.GranuleBytes * Limits.GranuleBytes;
-        var trailerBytes = tableBytes + record.Tenant.Length + record.Key.Length;
-        var hasTrailer = record.ExtentBytes == tableOffset + trailerBytes;
-        var until = Granules.RoundUp(tableOffset + (hasTrailer ? trailerBytes : tableBytes));
-        var read = _trailer.Span[..(int)(until - from)];
-        if (!read.IsEmpty && file.Read(extentOffset + from, read, default) != FileStatus.Ok)
+        var readBytes = Granules.RoundUp(record.ExtentBytes) - from;
+        if (readBytes > _trailer.Length || file.Read(extentOffset + from, _trailer.Span[..(int)readBytes], default) != FileStatus.Ok)
         {
             return false;
         }
 
-        var trailer = read[(int)(tableOffset - from)..];
+        var trailer = _trailer.Span[(int)(tableOffset - from)..(int)(record.ExtentBytes - from)];
         var table = MemoryMarshal.Cast<byte, uint>(trailer[..tableBytes]);
         return ChecksumTable.Seal(table) == record.TableChecksum
-            && (!hasTrailer || Crc32C.Compute(trailer[..trailerBytes]) == record.TrailerChecksum)
+            && Crc32C.Compute(trailer) == record.TrailerChecksum
             && IsPayloadWhole(file, extentOffset, record.PayloadBytes, table);
     }
 

@@ -15,19 +15,13 @@ internal sealed class DiskReclaim(BlockRegistry registry, TenantTable tenants, T
         }
 
         var isWanted = block.Hits > record.Hits || block.LeaseUntil > time.GetUtcNow().ToUnixTimeMilliseconds();
-        if (mayKeep && isWanted && !block.IsResident && !block.Scope.IsPurged)
-        {
-            return ReclaimVerdict.Keep;
-        }
-
-        Forget(block, location);
-        return ReclaimVerdict.Drop;
+        return mayKeep && isWanted && !block.IsResident && !block.Scope.IsPurged ? ReclaimVerdict.Keep : ReclaimVerdict.Drop;
     }
 
     public bool Moved(in DiskRecord record, DiskLocation from, DiskLocation to) =>
         Find(record) is { IsDead: false } block && block.TryMoveOnDisk(from, to);
 
-    public void Lost(in DiskRecord record, DiskLocation location)
+    public void Forget(in DiskRecord record, DiskLocation location)
     {
         if (Find(record) is { } block)
         {
