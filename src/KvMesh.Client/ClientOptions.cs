@@ -1,3 +1,6 @@
+using System.Text;
+using KvMesh.Protocol.Native;
+
 namespace KvMesh.Client;
 
 /// <summary>How a client reaches one node.</summary>
@@ -35,4 +38,34 @@ public sealed record ClientOptions
 
     /// <summary>Bytes of the file through which one connection writes in shared memory; a larger block goes over the socket.</summary>
     public int StagingBytes { get; init; } = 64 * 1024 * 1024;
+
+    /// <summary>
+    /// Whether calls do their input and output on the calling thread and have completed when they return. For callers that own their
+    /// threads: it saves waking two threads for each call. Off, calls never block, and many may be under way on one connection.
+    /// </summary>
+    public bool BlockingCalls { get; init; }
+
+    /// <summary>Clock of timeouts and pauses.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <exception cref="ArgumentException">A value is out of its range.</exception>
+    internal void Check()
+    {
+        Require(Connections is >= 1 and <= 64, nameof(Connections), Connections, "1 to 64");
+        Require(ConnectTimeout > TimeSpan.Zero, nameof(ConnectTimeout), ConnectTimeout, "more than 0");
+        Require(RequestTimeout > TimeSpan.Zero, nameof(RequestTimeout), RequestTimeout, "more than 0");
+        Require(StagingBytes >= 0, nameof(StagingBytes), StagingBytes, "at least 0");
+        var nameBytes = Encoding.UTF8.GetByteCount(ClientName);
+        Require(nameBytes <= NativeLimits.MaxClientNameBytes, nameof(ClientName), nameBytes, $"at most {NativeLimits.MaxClientNameBytes} bytes");
+        var tokenBytes = Encoding.UTF8.GetByteCount(Token ?? "");
+        Require(tokenBytes <= NativeLimits.MaxTokenBytes, nameof(Token), tokenBytes, $"at most {NativeLimits.MaxTokenBytes} bytes");
+    }
+
+    private static void Require(bool holds, string name, object value, string allowed)
+    {
+        if (!holds)
+        {
+            throw new ArgumentException($"{name} is {value}; it must be {allowed}.", name);
+        }
+    }
 }

@@ -53,6 +53,9 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
     /// <summary>Room for the key of its parent.</summary>
     public byte[] ParentBuffer { get; } = new byte[Limits.MaxKeyBytes];
 
+    /// <summary>Room for the checksum table behind the bytes of a put.</summary>
+    public byte[] TableBuffer { get; } = new byte[(Limits.MaxChecksumEntries + 1) * sizeof(uint)];
+
     /// <summary>The client's staging file, once it has asked for one.</summary>
     public StagingFile? Staging { get; set; }
 

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using KvMesh.Engine.Blocks;
@@ -19,25 +20,28 @@ internal static class PutHandler
     {
         var startedAt = Stopwatch.GetTimestamp();
         var reader = new HeadReader(exchange.Receiver.Head);
-        var request = PutRequest.Read(ref reader, Math.Min(exchange.Request.PayloadBytes, Limits.MaxBlockBytes));
+        var request = PutRequest.Read(ref reader);
         exchange.FlushBeforePayload();
         if (!exchange.Require(AccessRights.Write) || !TryReadKey(exchange, ref reader, !request.ParentHash.IsEmpty, out var key, out var keys))
         {
-            Reject(exchange);
+            // The refusal stands in the writer already.
+            exchange.Receiver.Skip(exchange.Channel, exchange.Request.PayloadBytes);
             return;
         }
 
-        if (exchange.Request.PayloadBytes > exchange.Services.Options.MaxBlockBytes)
+        if (exchange.Request.PayloadBytes != request.BlockBytes + (long)PutRequest.TrailerBytes(request.BlockBytes))
+        {
+            exchange.SkipPayload();
+            exchange.Refuse(
+                NativeStatus.BadRequest,
+                $"Put: the payload has {exchange.Request.PayloadBytes} bytes; a block of {request.BlockBytes} and its checksums have {request.BlockBytes + (long)PutRequest.TrailerBytes(request.BlockBytes)}.");
+            return;
+        }
+
+        if (request.BlockBytes > exchange.Services.Options.MaxBlockBytes)
         {
             exchange.SkipPayload();
             exchange.Answer(NativeStatus.TooLarge);
-            return;
-        }
-
-        if (Crc32C.Compute(request.Table) != request.TableChecksum)
-        {
-            exchange.SkipPayload();
-            exchange.Refuse(NativeStatus.BadRequest, $"Put: the checksum of the table is {Crc32C.Compute(request.Table):x8}, the head says {request.TableChecksum:x8}.");
             return;
         }
 
@@ -108,7 +112,7 @@ internal static class PutHandler
 
     private static void Store(NativeExchange exchange, in PutRequest request, ReadOnlySpan<byte> key, in KeySet keys)
     {
-        var reservation = Reserve(exchange, key, keys, request.ParentHash, (int)exchange.Request.PayloadBytes, out var refusal);
+        var reservation = Reserve(exchange, key, keys, request.ParentHash, (int)request.BlockBytes, out var refusal);
         if (reservation is null)
         {
             exchange.SkipPayload();
@@ -120,7 +124,7 @@ internal static class PutHandler
         try
         {
             Receive(exchange, reservation);
-            isComplete = MemoryMarshal.AsBytes(reservation.Checksums).SequenceEqual(request.Table);
+            isComplete = MatchesTrailer(exchange, reservation);
         }
         finally
         {
@@ -146,6 +150,12 @@ internal static class PutHandler
         }
     }
 
-    /// <summary>Takes the bytes of a put that was refused, in front of which the refusal already stands.</summary>
-    private static void Reject(NativeExchange exchange) => exchange.Receiver.Skip(exchange.Channel, exchange.Request.PayloadBytes);
+    /// <summary>Whether what was received is what the client sent, by the table behind the bytes.</summary>
+    private static bool MatchesTrailer(NativeExchange exchange, Reservation reservation)
+    {
+        var table = MemoryMarshal.AsBytes(reservation.Checksums);
+        var trailer = exchange.TableBuffer.AsSpan(0, table.Length + sizeof(uint));
+        exchange.Receiver.Receive(exchange.Channel, trailer);
+        return table.SequenceEqual(trailer[..table.Length]) && BinaryPrimitives.ReadUInt32LittleEndian(trailer[table.Length..]) == Crc32C.Compute(table);
+    }
 }

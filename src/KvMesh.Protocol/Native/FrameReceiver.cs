@@ -59,14 +59,15 @@ public sealed class FrameReceiver
     public FrameFault Fault { get; private set; }
 
     /// <summary>Waits for the next frame.</summary>
+    /// <param name="canIdle">Whether a silent peer is reported after the channel's idle window; false waits for the stall limit.</param>
     /// <exception cref="ChannelException">The connection was lost, or closed in the middle of a frame.</exception>
-    public FrameArrival Next(IByteChannel channel, out FrameHeader header)
+    public FrameArrival Next(IByteChannel channel, out FrameHeader header, bool canIdle = true)
     {
         header = default;
         if (_start == _end)
         {
             _start = _end = 0;
-            var received = channel.ReceiveOrIdle(_buffer);
+            var received = canIdle ? channel.ReceiveOrIdle(_buffer) : channel.Receive(_buffer);
             if (received <= 0)
             {
                 return received < 0 ? FrameArrival.Idle : FrameArrival.Closed;

@@ -52,8 +52,8 @@ public sealed class FrameWriter
     /// <summary>Takes back the frame that was begun and not ended.</summary>
     public void Abandon() => _length = _start;
 
-    /// <summary>Sends all finished frames, and behind them the payload of the last one.</summary>
-    public void Flush(IByteChannel channel, ReadOnlySpan<byte> payload = default)
+    /// <summary>Sends all finished frames, and behind them the payload of the last one, in one or two parts.</summary>
+    public void Flush(IByteChannel channel, ReadOnlySpan<byte> payload = default, ReadOnlySpan<byte> trailer = default)
     {
         if (_length == 0)
         {
@@ -62,7 +62,7 @@ public sealed class FrameWriter
 
         var length = _length;
         _length = 0;
-        channel.Send(_buffer.AsSpan(0, length), payload);
+        channel.Send(_buffer.AsSpan(0, length), payload, trailer);
     }
 
     /// <summary>Forgets everything that was not sent, for a connection that is lost.</summary>

@@ -1,3 +1,5 @@
+using KvMesh.Protocol.Integrity;
+
 namespace KvMesh.Protocol.Native.Messages;
 
 /// <summary>What a put or a commit says of the block before its key. Sent on the wire: append only.</summary>
@@ -11,29 +13,29 @@ public enum PutFlags : byte
 }
 
 /// <summary>
-/// Stores one block whose bytes are the frame's payload: u8 flags, 3 × u8 zero, u32 CRC-32C of the checksum table, 32 bytes of parent
-/// hash when the flag is set, the checksum table (u32 per 64 KiB of payload), one key.
+/// Stores one block: u8 flags, 3 × u8 zero, u32 block bytes, 32 bytes of parent hash when the flag is set, one key. The frame's payload is
+/// the block, its checksum table (u32 per 64 KiB) and the CRC-32C of that table, in this order: so the sender checksums each piece just
+/// before it sends it, and reads its memory once.
 /// </summary>
 public readonly ref struct PutRequest
 {
-    public uint TableChecksum { get; init; }
+    public uint BlockBytes { get; init; }
 
     /// <summary>Hash of the block before it; empty when there is none.</summary>
     public ReadOnlySpan<byte> ParentHash { get; init; }
 
-    /// <summary>The checksum table, 4 bytes an entry, little-endian.</summary>
-    public ReadOnlySpan<byte> Table { get; init; }
+    /// <summary>Bytes of the table and its checksum behind a block.</summary>
+    public static int TrailerBytes(long blockBytes) => (ChecksumTable.EntryCount(blockBytes) + 1) * sizeof(uint);
 
     /// <summary>Reads up to the key. <see cref="HeadReader.IsValid"/> says whether all was there.</summary>
-    public static PutRequest Read(ref HeadReader reader, long payloadBytes)
+    public static PutRequest Read(ref HeadReader reader)
     {
         var flags = (PutFlags)reader.ReadByte();
         reader.ReadBytes(3);
         return new PutRequest
         {
-            TableChecksum = reader.ReadUInt32(),
+            BlockBytes = reader.ReadUInt32(),
             ParentHash = (flags & PutFlags.HasParent) != 0 ? reader.ReadBytes(Limits.ChainHashBytes) : default,
-            Table = reader.ReadBytes((long)Integrity.ChecksumTable.EntryCount(payloadBytes) * sizeof(uint)),
         };
     }
 
@@ -42,8 +44,7 @@ public readonly ref struct PutRequest
         writer.WriteByte((byte)(ParentHash.IsEmpty ? PutFlags.None : PutFlags.HasParent));
         writer.WriteByte(0);
         writer.WriteUInt16(0);
-        writer.WriteUInt32(TableChecksum);
+        writer.WriteUInt32(BlockBytes);
         writer.WriteBytes(ParentHash);
-        writer.WriteBytes(Table);
     }
 }

@@ -1,0 +1,40 @@
+using System.Runtime.InteropServices;
+using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Native.Messages;
+
+namespace KvMesh.Client.Operations;
+
+/// <summary>Takes residence leases, and gives back earlier ones on the way.</summary>
+internal sealed class LeaseOperation(KeySelection keys, long[] releases) : Operation
+{
+    public override Verb Verb => Verb.Lease;
+
+    public LeaseGrant[] Grants { get; } = new LeaseGrant[keys.Count];
+
+    public override void WriteHead(FrameWriter writer)
+    {
+        new LeaseRequest { Releases = MemoryMarshal.AsBytes(releases.AsSpan()) }.Write(writer);
+        keys.Write(writer);
+    }
+
+    protected override void ReadFrame(in FrameHeader header, in ResponseReader head)
+    {
+        var reader = new HeadReader(head.Head);
+        reader.ReadUInt32();
+        var count = reader.ReadUInt32();
+        if (count != Grants.Length || header.PayloadBytes != 0)
+        {
+            throw Nonsense($"{count} grants for {Grants.Length} keys");
+        }
+
+        for (var index = 0; index < Grants.Length; index++)
+        {
+            Grants[index] = LeaseGrant.Read(ref reader);
+        }
+
+        if (!reader.IsValid)
+        {
+            throw Nonsense("its grants are cut short");
+        }
+    }
+}
