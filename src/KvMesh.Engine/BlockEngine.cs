@@ -54,11 +54,11 @@ public sealed class BlockEngine : IDisposable
     public bool TryRead(Tenant tenant, ReadOnlySpan<byte> key, ReadIntent intent, out BlockRead read)
     {
         var isUse = intent == ReadIntent.Use;
-        if (_registry.Find(tenant, key) is { } block && TryOpen(block, isUse))
+        if (_registry.Find(tenant, key) is { } block && TryOpen(block, isUse, out var wasLoaded))
         {
             if (isUse)
             {
-                NoteUse(block);
+                NoteUse(block, isFirst: wasLoaded && block.Hits == 0);
                 Interlocked.Increment(ref tenant.Counters.Hits);
                 Interlocked.Add(ref _counters.ReadBytes, block.PayloadBytes);
             }
@@ -313,8 +313,9 @@ public sealed class BlockEngine : IDisposable
         block.PayloadBytes, block.Tiers, block.IsContent, Volatile.Read(ref block.ExpiresAt), block.Hits, block.TableChecksum,
         block.Scope.Model, block.Scope.Revision);
 
-    private bool TryOpen(Block block, bool isUse)
+    private bool TryOpen(Block block, bool isUse, out bool wasLoaded)
     {
+        wasLoaded = false;
         var wait = new SpinWait();
         while (true)
         {
@@ -331,9 +332,9 @@ public sealed class BlockEngine : IDisposable
 
             if (block.IsOnDisk)
             {
-                var isLoaded = _host.TryLoadAndOpen(block);
-                Count(ref _counters.DiskHits, isUse && isLoaded);
-                return isLoaded;
+                wasLoaded = _host.TryLoadAndOpen(block);
+                Count(ref _counters.DiskHits, isUse && wasLoaded);
+                return wasLoaded;
             }
 
             // Somebody judges whether it may leave: an instant.
@@ -350,13 +351,19 @@ public sealed class BlockEngine : IDisposable
         }
     }
 
-    /// <summary>Counts a use for retention, once per request: under a lease the request has been counted already.</summary>
-    private void NoteUse(Block block)
+    /// <summary>
+    /// Counts a use for retention, once per request: under a lease the request has been counted already. The first use of a copy
+    /// on disk moves nothing: the block stays the next to leave until it is asked for again.
+    /// </summary>
+    private void NoteUse(Block block, bool isFirst = false)
     {
         if (Volatile.Read(ref block.LeaseUntil) is var until && (until == 0 || until <= Now()))
         {
             Interlocked.Increment(ref block.Hits);
-            block.Tenant.Host.Touch(block);
+            if (!isFirst)
+            {
+                block.Tenant.Host.Touch(block);
+            }
         }
     }
 

@@ -23,15 +23,7 @@ internal sealed class DiskReclaim(BlockRegistry registry, TenantTable tenants, T
 
     public void Forget(in DiskRecord record, DiskLocation location)
     {
-        if (Find(record) is { } block)
-        {
-            Forget(block, location);
-        }
-    }
-
-    private void Forget(Block block, DiskLocation location)
-    {
-        if (block.TryMoveOnDisk(location, default) && !block.IsResident)
+        if (Find(record) is { } block && block.TryMoveOnDisk(location, default) && !block.IsResident)
         {
             registry.Remove(block, BlockEventKind.Removed);
         }

@@ -1,0 +1,97 @@
+using KvMesh.Engine.Blocks;
+using KvMesh.Protocol.Keys;
+using KvMesh.TestKit;
+
+namespace KvMesh.Engine.Tests.Tiering;
+
+public sealed class DiskMoverTests
+{
+    private const int PayloadBytes = 60_000;
+
+    private static readonly BlockScope Scope = new("model", "1", new byte[32], 0);
+
+    [Fact]
+    public void What_RAM_cannot_hold_is_read_back_from_disk()
+    {
+        using var engine = Open();
+        for (var index = 0; index < 100; index++)
+        {
+            engine.PutContent(KeyOf(index), TestBytes.Payload(index, PayloadBytes));
+            WaitUntil(() => engine.Engine.Snapshot().Tiers[0].DroppedBlocks == 0 && IsCleanAhead(engine), "the demoter to keep up");
+        }
+
+        Assert.True(engine.Engine.Snapshot().Tiers[0].Blocks < 100);
+        for (var index = 0; index < 100; index++)
+        {
+            Assert.Equal(TestBytes.Payload(index, PayloadBytes), engine.Get(KeyOf(index)));
+        }
+
+        Assert.True(engine.Engine.Snapshot().Tiers[1].Hits > 0);
+    }
+
+    [Fact]
+    public void A_clean_stop_saves_RAM_so_that_a_reboot_loses_nothing()
+    {
+        using var engine = Open();
+        for (var index = 0; index < 20; index++)
+        {
+            var parent = index == 0 ? [] : Scope.KeyOf(TestBytes.Hash(1, index - 1));
+            engine.PutContent(Scope.KeyOf(TestBytes.Hash(1, index)), TestBytes.Payload(index, PayloadBytes), parent);
+        }
+
+        engine.Put("opaque"u8, "old"u8, BlockTraits.Opaque);
+        engine.Put("opaque"u8, "new"u8, BlockTraits.Opaque);
+        engine.Restart(keepArena: false);
+
+        byte[] hashes = [.. Enumerable.Range(0, 20).SelectMany(index => TestBytes.Hash(1, index))];
+        Assert.Equal(20, engine.Engine.MatchPrefix(engine.Tenant, new KeyRun(Scope.Bytes.Span, hashes), engine.Leases, TimeSpan.Zero).Blocks);
+        Assert.Equal(TestBytes.Payload(7, PayloadBytes), engine.Get(Scope.KeyOf(TestBytes.Hash(1, 7))));
+        Assert.Equal("new"u8.ToArray(), engine.Get("opaque"u8));
+    }
+
+    [Fact]
+    public void A_block_on_disk_that_was_removed_stays_removed_after_a_reboot()
+    {
+        using var engine = Open();
+        engine.Put("opaque"u8, "value"u8, BlockTraits.Opaque);
+        engine.Restart(keepArena: false);
+        Assert.True(engine.Engine.Remove(engine.Tenant, "opaque"u8));
+
+        engine.Restart(keepArena: false);
+
+        Assert.Null(engine.Get("opaque"u8));
+    }
+
+    [Fact]
+    public void Pairs_are_whole_after_a_reboot()
+    {
+        using var engine = Open();
+        engine.PutContent("kkv_bytes"u8, TestBytes.Payload(1, PayloadBytes));
+        engine.Put("kmetadata"u8, "m"u8, new BlockTraits { IsContent = true, CompanionOf = "kkv_bytes"u8, Model = "", Revision = "" });
+
+        engine.Restart(keepArena: false);
+
+        Assert.Equal("m"u8.ToArray(), engine.Get("kmetadata"u8));
+        Assert.Equal(TestBytes.Payload(1, PayloadBytes), engine.Get("kkv_bytes"u8));
+    }
+
+    private static TestEngine Open() => new(options =>
+    {
+        options.ArenaBytes = 4 << 20;
+        options.Disk.CapacityBytes = 64 << 20;
+    });
+
+    private static byte[] KeyOf(int index) => BitConverter.GetBytes(index);
+
+    /// <summary>Whether the next puts find victims that are on disk.</summary>
+    private static bool IsCleanAhead(TestEngine engine)
+    {
+        var host = engine.Tenant.Host;
+        List<Block> next = [];
+        host.CollectNextToLeave(next, 2, 2, block => !block.IsOnDisk);
+        return host.CapacityBytes - host.AllocatedBytes > host.CapacityBytes / 8 || next.Count == 0;
+    }
+
+    private static void WaitUntil(Func<bool> condition, string what) =>
+        Assert.True(SpinWait.SpinUntil(condition, TimeSpan.FromSeconds(20)), $"Waited 20 s for {what}.");
+}
