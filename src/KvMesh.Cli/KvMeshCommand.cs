@@ -59,6 +59,7 @@ internal static class KvMeshCommand
             GetCommand.Create(terminal),
             RemoveCommand.Create(terminal),
             PurgeCommand.Create(terminal),
+            ConsoleCommand.Create(terminal),
             TokenCommand.Create(terminal),
         };
         root.WithExamples(
@@ -97,7 +98,7 @@ internal static class KvMeshCommand
         WorkloadAbortedException e => (ExitCode.NodeUnreachable, e.Message),
         KvMeshConnectException e => (ExitCode.NodeUnreachable, e.Message),
         AdminRefusedException e => (ExitCode.Failure, e.NeedsToken ? $"{e.Message} Give a token with --token or $KVMESH_TOKEN." : e.Message),
-        HttpRequestException e => (ExitCode.NodeUnreachable, $"the node does not answer: {e.Message}"),
+        HttpRequestException e => (ExitCode.NodeUnreachable, $"the node does not answer: {e.Message}; 'kvmesh serve' starts one"),
         OperationCanceledException when cancellationToken.IsCancellationRequested => (ExitCode.Interrupted, "interrupted"),
         OperationCanceledException => (ExitCode.NodeUnreachable, "the node did not answer in time"),
         IOException or UnauthorizedAccessException => (ExitCode.Failure, exception.Message),

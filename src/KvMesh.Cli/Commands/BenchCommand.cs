@@ -16,9 +16,9 @@ internal static class BenchCommand
     public static Command Create(Terminal terminal, TimeProvider time)
     {
         var target = new WorkloadTarget(DefaultBlockBytes);
-        var clients = CliOption.Number("--clients", "Clients, each with one request in flight. Default: 2.", 1, 256, 2);
-        var blocks = CliOption.Number("--blocks", "Blocks that each client puts, then gets. Default: 128.", 1, 4096, 128);
-        var seconds = CliOption.Real("--seconds", "Time for gets, and again for matches. Default: 3.", 0.1, 3600, 3);
+        var clients = CliOption.Number("--clients", "Clients, each with one request in flight.", 1, 256, 2);
+        var blocks = CliOption.Number("--blocks", "Blocks that each client puts, then gets.", 1, 4096, 128);
+        var seconds = CliOption.Real("--seconds", "Time for gets, and again for matches.", 0.1, 3600, 3);
         var json = CliOption.Json();
         var command = new Command("bench", "Measure put, get and prefix match through one front door, with percentiles. Every byte read is checked.")
         {

@@ -35,7 +35,7 @@ internal static class DemoCommand
         var isJson = parse.GetValue(options.Json);
         await using var node = await EmbeddedNode.StartAsync(Describe(parse, options), cancellationToken);
         var dashboard = node.Node.Endpoints.Http;
-        var blockBytes = (int)parse.GetValue(options.BlockBytes);
+        var blockBytes = (int)options.BlockBytes.Of(parse);
         await using var session = await DemoSession.OpenAsync(
             node, parse.GetValue(options.Seed), parse.GetValue(options.Requests), blockBytes, time, cancellationToken);
         var interrupted = await DemoView.ShowAsync(session, dashboard, isJson ? null : terminal, time, cancellationToken);
@@ -55,8 +55,8 @@ internal static class DemoCommand
     private static EmbeddedNodeOptions Describe(ParseResult parse, Options options) => new()
     {
         DataDirectory = parse.GetValue(options.DataDirectory),
-        ArenaBytes = Math.Max(parse.GetValue(options.Arena), 64 * parse.GetValue(options.BlockBytes)),
-        DiskBytes = parse.GetValue(options.Disk),
+        ArenaBytes = Math.Max(options.Arena.Of(parse), 64 * options.BlockBytes.Of(parse)),
+        DiskBytes = options.Disk.Of(parse),
         HttpPort = parse.GetValue(options.HttpPort),
         Console = true,
     };
@@ -81,15 +81,15 @@ internal static class DemoCommand
 
     private sealed class Options
     {
-        public Option<int> Requests { get; } = CliOption.Number("--requests", "Prompts in all, over the three doors. Default: 1,800.", 3, 10_000_000, 1800);
+        public Option<int> Requests { get; } = CliOption.Number("--requests", "Prompts in all, over the three doors.", 3, 10_000_000, 1800);
 
         public Option<int> Seed { get; } = CliOption.Number("--seed", "Same seed, same prompts and payloads.", 0, int.MaxValue / 4, 1);
 
-        public Option<long> BlockBytes { get; } = CliOption.BlockBytes(DefaultBlockBytes);
+        public SizeOption BlockBytes { get; } = CliOption.BlockBytes(DefaultBlockBytes);
 
-        public Option<long> Arena { get; } = CliOption.Bytes("--arena", "RAM for blocks. Default: 512 MiB.", 1 << 20, MaxBytes, 512L << 20);
+        public SizeOption Arena { get; } = CliOption.Size("--arena", "RAM for blocks. Default: 512 MiB.", 1 << 20, MaxBytes, 512L << 20);
 
-        public Option<long> Disk { get; } = CliOption.Bytes("--disk", "Disk for blocks. Default: 1 GiB.", 0, MaxBytes, 1L << 30);
+        public SizeOption Disk { get; } = CliOption.Size("--disk", "Disk for blocks. Default: 1 GiB.", 0, MaxBytes, 1L << 30);
 
         public Option<string> DataDirectory { get; } = new("--data-dir") { Description = "Folder of the node. Default: a temporary one.", HelpName = "folder" };
 

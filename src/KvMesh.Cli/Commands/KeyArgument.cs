@@ -17,6 +17,11 @@ internal static class KeyArgument
     /// <exception cref="CommandException">It is no key.</exception>
     public static byte[] Parse(string text)
     {
+        if (text.StartsWith("--", StringComparison.Ordinal))
+        {
+            throw new CommandException(ExitCode.Usage, $"'{text}' is no option of this command; a key that begins so is written as hex:.");
+        }
+
         var bytes = text.StartsWith(HexPrefix, StringComparison.Ordinal) ? ParseHex(text) : Encoding.UTF8.GetBytes(text);
         return bytes.Length is > 0 and <= Limits.MaxKeyBytes
             ? bytes

@@ -113,11 +113,11 @@ internal static class ServeCommand
             }
         }
 
-        void Bytes(string name, Option<long> option)
+        void Bytes(string name, SizeOption option)
         {
-            if (parse.GetResult(option) is { Implicit: false })
+            if (option.IsGiven(parse))
             {
-                overrides[name] = parse.GetValue(option).ToString(CultureInfo.InvariantCulture);
+                overrides[name] = option.Of(parse).ToString(CultureInfo.InvariantCulture);
             }
         }
     }
@@ -136,9 +136,9 @@ internal static class ServeCommand
 
         public Option<ListenAddress?> Resp { get; } = CliOption.Listen("--resp", "Redis protocol, for LMCache. Default: 127.0.0.1:8602.");
 
-        public Option<long> Arena { get; } = CliOption.Bytes("--arena", "RAM for blocks. Default: a quarter of the machine's.", 1 << 20, MaxBytes);
+        public SizeOption Arena { get; } = CliOption.Size("--arena", "RAM for blocks. Default: a quarter of the machine's.", 1 << 20, MaxBytes, 0);
 
-        public Option<long> Disk { get; } = CliOption.Bytes("--disk", "Disk for blocks, in the data folder; 0: none.", 0, MaxBytes);
+        public SizeOption Disk { get; } = CliOption.Size("--disk", "Disk for blocks, in the data folder. Default: none.", 0, MaxBytes, 0);
 
         public Option<bool> NoConsole { get; } = new("--no-console") { Description = "Serve no dashboard; 'kvmesh console' can serve it elsewhere." };
 

@@ -9,7 +9,7 @@ namespace KvMesh.Cli.Hosting;
 internal sealed class NodeConnection
 {
     private readonly Option<string> _endpoint = CliOption.Endpoint();
-    private readonly Option<string> _token = CliOption.Token();
+    private readonly TokenOption _token = CliOption.Token();
 
     public void AddTo(Command command)
     {
@@ -21,11 +21,10 @@ internal sealed class NodeConnection
     public async Task<KvMeshClient> ConnectAsync(ParseResult parse, CancellationToken cancellationToken)
     {
         var endpoint = parse.GetRequiredValue(_endpoint);
-        var token = parse.GetValue(_token);
         try
         {
             return await KvMeshClient.ConnectAsync(
-                new ClientOptions { Endpoint = endpoint, Token = string.IsNullOrEmpty(token) ? null : token, Connections = 1, ClientName = "kvmesh" },
+                new ClientOptions { Endpoint = endpoint, Token = _token.Of(parse), Connections = 1, ClientName = "kvmesh" },
                 cancellationToken);
         }
         catch (KvMeshConnectException e)
@@ -43,7 +42,7 @@ internal sealed class NodeConnection
 internal sealed class AdminConnection
 {
     private readonly Option<Uri> _node = CliOption.Node();
-    private readonly Option<string> _token = CliOption.Token();
+    private readonly TokenOption _token = CliOption.Token();
 
     public void AddTo(Command command)
     {
@@ -57,5 +56,5 @@ internal sealed class AdminConnection
     public Uri Node(ParseResult parse) => parse.GetRequiredValue(_node);
 
     public AdminClient Create(ParseResult parse) =>
-        new(Node(parse), parse.GetValue(_token) is { Length: > 0 } token ? token : null);
+        new(Node(parse), _token.Of(parse));
 }

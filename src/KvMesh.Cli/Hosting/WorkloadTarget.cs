@@ -12,11 +12,10 @@ internal sealed class WorkloadTarget
     private const long DefaultArenaBytes = 1L << 30;
     private const long MaxBytes = 1L << 50;
 
-    private readonly Option<Via> _via = new("--via")
+    private readonly Option<string> _via = new("--via")
     {
         Description = "Front door to use: native (TCP), shm (shared memory) or resp (as LMCache does).",
-        HelpName = "native|shm|resp",
-        DefaultValueFactory = _ => Via.Native,
+        DefaultValueFactory = _ => "native",
     };
 
     private readonly Option<string> _endpoint = new("--endpoint")
@@ -25,15 +24,15 @@ internal sealed class WorkloadTarget
         HelpName = "address",
     };
 
-    private readonly Option<string> _token = CliOption.Token();
-    private readonly Option<long> _blockBytes;
+    private readonly TokenOption _token = CliOption.Token();
+    private readonly SizeOption _blockBytes;
     private readonly Option<int> _capacity = CliOption.Number(
         "--capacity-blocks", "Blocks that the node inside this process keeps in RAM; 0: as many as fit.", 0, int.MaxValue, 0);
 
-    private readonly Option<long> _arena = CliOption.Bytes(
-        "--arena", "RAM of the node inside this process. Default: what --capacity-blocks needs, or 1 GiB.", 1 << 20, MaxBytes);
+    private readonly SizeOption _arena = CliOption.Size(
+        "--arena", "RAM of the node inside this process. Default: what --capacity-blocks needs, or 1 GiB.", 1 << 20, MaxBytes, 0);
 
-    private readonly Option<long> _disk = CliOption.Bytes(
+    private readonly SizeOption _disk = CliOption.Size(
         "--disk", "Disk of the node inside this process. Default: none.", 0, MaxBytes, 0);
 
     private readonly Option<string> _dataDirectory = new("--data-dir")
@@ -45,6 +44,7 @@ internal sealed class WorkloadTarget
     public WorkloadTarget(long defaultBlockBytes)
     {
         _blockBytes = CliOption.BlockBytes(defaultBlockBytes);
+        _via.AcceptOnlyFromAmong("native", "shm", "resp");
     }
 
     public void AddTo(Command command)
@@ -68,17 +68,22 @@ internal sealed class WorkloadTarget
         });
     }
 
-    public int BlockBytesOf(ParseResult parse) => (int)parse.GetValue(_blockBytes);
+    public int BlockBytesOf(ParseResult parse) => (int)_blockBytes.Of(parse);
 
-    public Via ViaOf(ParseResult parse) => parse.GetValue(_via);
+    public Via ViaOf(ParseResult parse) => parse.GetValue(_via) switch
+    {
+        "shm" => Via.Shm,
+        "resp" => Via.Resp,
+        _ => Via.Native,
+    };
 
     /// <summary>Starts a node when none was named. Dispose what it returns; the node goes with it.</summary>
     public async Task<(EmbeddedNode? Node, DoorTarget Door)> OpenAsync(ParseResult parse, CancellationToken cancellationToken)
     {
-        var via = parse.GetValue(_via);
+        var via = ViaOf(parse);
         if (parse.GetValue(_endpoint) is { } endpoint)
         {
-            return (null, new DoorTarget(via, endpoint, parse.GetValue(_token) is { Length: > 0 } token ? token : null));
+            return (null, new DoorTarget(via, endpoint, _token.Of(parse)));
         }
 
         var node = await EmbeddedNode.StartAsync(Describe(parse), cancellationToken);
@@ -88,7 +93,7 @@ internal sealed class WorkloadTarget
     private EmbeddedNodeOptions Describe(ParseResult parse)
     {
         var capacity = parse.GetValue(_capacity);
-        var arena = parse.GetValue(_arena);
+        var arena = _arena.Of(parse);
         return new EmbeddedNodeOptions
         {
             DataDirectory = parse.GetValue(_dataDirectory),
@@ -96,7 +101,7 @@ internal sealed class WorkloadTarget
                 : capacity > 0 ? EmbeddedNodeOptions.ArenaBytesFor(capacity, BlockBytesOf(parse))
                 : Math.Max(DefaultArenaBytes, 8L * BlockBytesOf(parse)),
             MaxResidentBlocks = capacity,
-            DiskBytes = parse.GetValue(_disk),
+            DiskBytes = _disk.Of(parse),
         };
     }
 }

@@ -12,18 +12,13 @@ internal static class CliOption
         Description = "Print one JSON object on standard output, and nothing else there.",
     };
 
-    public static Option<string> Token() => new("--token")
-    {
-        Description = "Token that names your tenant and rights. Default: $KVMESH_TOKEN, or none.",
-        HelpName = "token",
-        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(CliEnvironment.Token) ?? "",
-    };
+    public static TokenOption Token() => new();
 
     public static Option<Uri> Node()
     {
         var option = new Option<Uri>("--node")
         {
-            Description = "HTTP address of the node. Default: $KVMESH_NODE, or http://127.0.0.1:8600.",
+            Description = "HTTP address of the node; also $KVMESH_NODE.",
             HelpName = "url",
             DefaultValueFactory = _ => new Uri(Environment.GetEnvironmentVariable(CliEnvironment.Node) ?? "http://127.0.0.1:8600"),
             CustomParser = result => Parse<Uri>(result, "an address such as http://127.0.0.1:8600", TryParseNode),
@@ -33,32 +28,22 @@ internal static class CliOption
 
     public static Option<string> Endpoint() => new("--endpoint")
     {
-        Description = "Native door of the node: tcp://host:port or unix:/path. Default: $KVMESH_ENDPOINT, or tcp://127.0.0.1:8601.",
+        Description = "Native door of the node: tcp://host:port or unix:/path; also $KVMESH_ENDPOINT.",
         HelpName = "address",
         DefaultValueFactory = _ => Environment.GetEnvironmentVariable(CliEnvironment.Endpoint) ?? "tcp://127.0.0.1:8601",
     };
 
-    public static Option<long> Bytes(string name, string description, long min, long max, long? defaultValue = null)
-    {
-        var option = new Option<long>(name)
+    public static SizeOption Size(string name, string description, long min, long max, long defaultValue) =>
+        new(name, description, defaultValue)
         {
-            Description = description,
-            HelpName = "size",
             CustomParser = result => Parse<long>(
                 result,
                 $"{ByteSize.Accepted}, from {min} to {max} bytes",
                 (string text, out long bytes) => ByteSize.TryParse(text, out bytes) && bytes >= min && bytes <= max),
         };
-        if (defaultValue is { } value)
-        {
-            option.DefaultValueFactory = _ => value;
-        }
 
-        return option;
-    }
-
-    public static Option<long> BlockBytes(long defaultValue) =>
-        Bytes("--block-bytes", $"Payload bytes of one block. Default: {Output.Formats.Bytes(defaultValue)}.", 64, Limits.MaxBlockBytes, defaultValue);
+    public static SizeOption BlockBytes(long defaultValue) =>
+        Size("--block-bytes", $"Payload bytes of one block. Default: {Output.Formats.Bytes(defaultValue)}.", 64, Limits.MaxBlockBytes, defaultValue);
 
     public static Option<int> Number(string name, string description, int min, int max, int defaultValue) => new(name)
     {

@@ -6,7 +6,7 @@ namespace KvMesh.Cli.Tests.Commands;
 public sealed class CommandLineTests
 {
     private static readonly string[] VerbNames =
-        ["serve", "demo", "replay", "bench", "status", "top", "put", "get", "rm", "purge", "token"];
+        ["serve", "demo", "replay", "bench", "status", "top", "put", "get", "rm", "purge", "console", "token"];
 
     public static TheoryData<string> Verbs => new(VerbNames);
 
@@ -51,6 +51,8 @@ public sealed class CommandLineTests
     [InlineData("status --node ftp://x")]
     [InlineData("rm")]
     [InlineData("get hex:0g")]
+    [InlineData("get --jsn")]
+    [InlineData("console --listen gpu-7:9000")]
     public async Task A_wrong_command_line_is_exit_code_2_with_a_reason(string arguments)
     {
         var run = await CliRun.Of(arguments.Split(' '));

@@ -1,0 +1,109 @@
+using System.Text.Json;
+
+namespace KvMesh.TestKit;
+
+/// <summary>
+/// <c>kvmesh serve</c> as a process of its own, on free loopback ports. State and arena lie in folders of the test, so that a
+/// killed node leaves nothing behind. The test project must reference KvMesh.Cli, which puts the program beside the tests.
+/// </summary>
+public sealed class NodeProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
+
+    private NodeProcess(ChildProcess process, NodeAddresses addresses)
+    {
+        Process = process;
+        Addresses = addresses;
+    }
+
+    /// <summary>Path of the program.</summary>
+    public static string Program => Path.Combine(AppContext.BaseDirectory, "kvmesh.dll");
+
+    public ChildProcess Process { get; }
+
+    public NodeAddresses Addresses { get; }
+
+    /// <summary>Starts <c>kvmesh</c> with any arguments.</summary>
+    public static ChildProcess Run(IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null) =>
+        ChildProcess.Start("dotnet", [Program, .. arguments], environment);
+
+    /// <summary>Runs <c>kvmesh</c> to its end.</summary>
+    public static Task<(int ExitCode, string Output, string Error)> RunToEndAsync(TimeSpan limit, params string[] arguments) =>
+        ChildProcess.RunAsync("dotnet", [Program, .. arguments], limit);
+
+    /// <summary>Starts a node and waits until it serves.</summary>
+    /// <param name="folders">Where its state and its arena lie.</param>
+    /// <param name="arguments">Options of <c>serve</c> besides folder and ports.</param>
+    public static async Task<NodeProcess> StartAsync(NodeFolders folders, params string[] arguments)
+    {
+        var process = Begin(folders, arguments);
+        try
+        {
+            return new NodeProcess(process, await ReadAddressesAsync(process));
+        }
+        catch
+        {
+            await process.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Starts a node that may refuse to start.</summary>
+    public static ChildProcess Begin(NodeFolders folders, params string[] arguments)
+    {
+        string[] ports = arguments.Contains("--take-over") ? [] : ["--http", "127.0.0.1:0", "--native", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
+        return Run(["serve", "--json", "--data-dir", folders.Data, .. ports, .. arguments], folders.Environment);
+    }
+
+    /// <summary>Asks it to stop and waits until it has.</summary>
+    public async Task<int> StopAsync()
+    {
+        await Process.SignalAsync("TERM");
+        return await Process.WaitForExitAsync(StopLimit);
+    }
+
+    public ValueTask DisposeAsync() => Process.DisposeAsync();
+
+    private static async Task<NodeAddresses> ReadAddressesAsync(ChildProcess process)
+    {
+        var line = await process.WaitForLineAsync(text => text.StartsWith('{'), "the line with the addresses", StartLimit);
+        return JsonSerializer.Deserialize<NodeAddresses>(line, JsonSerializerOptions.Web)
+            ?? throw new InvalidOperationException($"'{line}' has no addresses.");
+    }
+}
+
+/// <summary>Where a node serves, as <c>serve --json</c> prints it.</summary>
+public sealed record NodeAddresses(int ProcessId, Uri Http, string Native, string Resp, string UnixSocket, string DataDirectory)
+{
+    public int RespPort => int.Parse(Resp[(Resp.LastIndexOf(':') + 1)..], null);
+
+    /// <summary>Endpoint of the native door for a client.</summary>
+    public string NativeEndpoint => $"tcp://{Native}";
+
+    public string UnixEndpoint => $"unix:{UnixSocket}";
+}
+
+/// <summary>Folders of a node that outlive its processes and go with the test.</summary>
+public sealed class NodeFolders : IDisposable
+{
+    private readonly TemporaryDirectory _data = new();
+    private readonly string _arena = Path.Combine("/dev/shm", $"kvmesh-test-{Guid.NewGuid():n}");
+
+    public NodeFolders()
+    {
+        Directory.CreateDirectory(_arena);
+        Environment = new Dictionary<string, string> { ["KVMESH_Engine__ArenaDirectory"] = _arena };
+    }
+
+    public string Data => _data.Path;
+
+    /// <summary>Variables of the node; tests may add options of their own.</summary>
+    public Dictionary<string, string> Environment { get; }
+
+    public void Dispose()
+    {
+        Directory.Delete(_arena, recursive: true);
+        _data.Dispose();
+    }
+}
