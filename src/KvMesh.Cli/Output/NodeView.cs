@@ -45,7 +45,7 @@ internal static class NodeView
         var process = status.Process;
         return new Grid().AddColumn()
             .AddRow(new Markup(
-                $"[bold]{Markup.Escape(status.NodeId)}[/]  {state}  KvMesh {Markup.Escape(status.Version)}  "
+                $"[bold]{Markup.Escape(status.NodeId)}[/]  {state}  KvMesh {Markup.Escape(status.Version.Split('+')[0])}  "
                 + $"up {Formats.Duration(TimeSpan.FromSeconds(status.UptimeSeconds))}  incarnation {status.Incarnation}"))
             .AddRow(new Markup($"[grey]{Markup.Escape(doors)}[/]"))
             .AddRow(new Markup(
