@@ -30,6 +30,7 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
             {
                 case FrameArrival.Frame:
                     _exchange.Request = request;
+                    connection.Commands++;
                     if (!TryServe(request))
                     {
                         _exchange.Writer.Flush(channel);
