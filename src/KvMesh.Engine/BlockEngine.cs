@@ -169,29 +169,25 @@ public sealed class BlockEngine : IDisposable
     public SealStatus Seal(Reservation reservation, in SealOptions options)
     {
         var block = reservation.End();
-        var status = _registry.Publish(block, options, _publishDescriptor, out _);
-        if (status != SealStatus.Sealed)
-        {
-            if (status == SealStatus.AlreadyPresent)
-            {
-                Interlocked.Increment(ref _counters.DuplicateWrites);
-            }
-
-            block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: false);
-            return status;
-        }
-
-        block.Tenant.Host.Retain(block);
-        Interlocked.Increment(ref _counters.Writes);
-        Interlocked.Add(ref _counters.WrittenBytes, block.PayloadBytes);
-        return SealStatus.Sealed;
+        return EndSeal(block, _registry.Publish(block, options, _publishDescriptor));
     }
 
-    /// <summary>As <see cref="Seal(Reservation, in SealOptions)"/>, and opens the block that was there before, for SET's GET.</summary>
+    /// <summary>
+    /// As <see cref="Seal(Reservation, in SealOptions)"/>, and opens the block that was there at that moment, for SET's GET.
+    /// </summary>
     public SealStatus Seal(Reservation reservation, in SealOptions options, out BlockRead? previous)
     {
-        previous = TryRead(reservation.Block.Tenant, reservation.Block.Key.Span, ReadIntent.Inspect, out var read) ? read : null;
-        return Seal(reservation, options);
+        var block = reservation.End();
+        while (true)
+        {
+            previous = TryRead(block.Tenant, block.Key.Span, ReadIntent.Inspect, out var read) ? read : null;
+            if (_registry.TryPublishOver(previous?.Block, block, options, _publishDescriptor, out var status))
+            {
+                return EndSeal(block, status);
+            }
+
+            previous?.Dispose();
+        }
     }
 
     /// <summary>Gives a reservation back. Nothing becomes visible.</summary>
@@ -280,6 +276,9 @@ public sealed class BlockEngine : IDisposable
     /// <summary>Stops cleanly: saves RAM blocks to disk within the budget and leaves the arena to the next process.</summary>
     public void Dispose() => _host.Dispose();
 
+    /// <summary>Stops at once for a process that takes over on this machine: it adopts the arena, so nothing needs saving.</summary>
+    public void HandOver() => _host.Stop(savesToDisk: false);
+
     internal void NoteVerified(Block block)
     {
         block.IsVerified = true;
@@ -304,6 +303,21 @@ public sealed class BlockEngine : IDisposable
         block.IsVerified = true;
         block.StartResident();
         host.Descriptors.Publish(block.Extent.Descriptor, Trailer.Write(host.Arena, block) with { ExpiresAt = block.ExpiresAt });
+    }
+
+    private SealStatus EndSeal(Block block, SealStatus status)
+    {
+        if (status == SealStatus.Sealed)
+        {
+            block.Tenant.Host.Retain(block);
+            Interlocked.Increment(ref _counters.Writes);
+            Interlocked.Add(ref _counters.WrittenBytes, block.PayloadBytes);
+            return status;
+        }
+
+        block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: false);
+        Interlocked.Increment(ref status == SealStatus.AlreadyPresent ? ref _counters.DuplicateWrites : ref _counters.RefusedWrites);
+        return status;
     }
 
     private static string NameOrUnknown(string? name) =>

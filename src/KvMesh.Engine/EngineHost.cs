@@ -29,6 +29,7 @@ internal sealed partial class EngineHost : IDisposable
     private Prefaulter? _prefaulter;
     private DiskTier? _disk;
     private DiskMover? _mover;
+    private int _isStopped;
 
     private EngineHost(EngineOptions options, DataDirectory directory, TimeProvider time, ILogger logger)
     {
@@ -102,19 +103,28 @@ internal sealed partial class EngineHost : IDisposable
             _hosts[0].Arena.Header.Incarnation, _startedAt, [.. TierSnapshots()], hosts, [.. Tenants.All.Select(SnapshotOf)], Traffic(), Integrity());
     }
 
-    public void Dispose()
+    public void Dispose() => Stop(savesToDisk: true);
+
+    /// <summary>Ends background work first, so that nothing moves while the rest is taken down. A second call does nothing.</summary>
+    public void Stop(bool savesToDisk)
     {
+        if (Interlocked.Exchange(ref _isStopped, 1) != 0)
+        {
+            return;
+        }
+
         foreach (var loop in _loops)
         {
             loop.Dispose();
         }
 
-        if (_mover is not null)
+        if (savesToDisk && _mover is not null)
         {
             var left = _mover.SaveAll(_hosts, _options.StopBudget);
             Log.Saved(_logger, left, _options.StopBudget);
-            _disk!.Dispose();
         }
+
+        _disk?.Dispose();
 
         foreach (var host in _hosts)
         {
@@ -208,9 +218,22 @@ internal sealed partial class EngineHost : IDisposable
             _options.Disk.Directory = Path.Combine(_directory.Path, "disk");
         }
 
-        _disk = DiskTier.Open(
-            _options.Disk, _directory.Store, new LocalBlockFileSystem(_options.Disk.Directory, _options.Disk.UseDirectIo),
-            new DiskReclaim(Registry, Tenants, _time), recovery.AdoptRecord, _time, _logger);
+        if (_options.Disk.Validate().ToArray() is { Length: > 0 } errors)
+        {
+            throw new EngineStartException(string.Join(' ', errors));
+        }
+
+        try
+        {
+            _disk = DiskTier.Open(
+                _options.Disk, _directory.Store, new LocalBlockFileSystem(_options.Disk.Directory, _options.Disk.UseDirectIo),
+                new DiskReclaim(Registry, Tenants, _time), recovery.AdoptRecord, _time, _logger);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new EngineStartException($"Engine:Disk:Directory {_options.Disk.Directory} cannot be used: {exception.Message}", exception);
+        }
+
         Registry.UseDisk(_disk);
         _mover = new DiskMover(_disk, Registry, Evictor, Counters, _time);
     }

@@ -35,41 +35,18 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
         Volatile.Read(ref block.ExpiresAt) is var at && at != 0 && at <= time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>
-    /// Makes a block visible, if the conditions hold, in the place of <paramref name="replaced"/>. The caller has filled extent and
-    /// trailer; <paramref name="beforeVisible"/> publishes the descriptor once nothing can refuse the block any more.
+    /// Makes a block visible, if the conditions hold. The caller has filled payload and table; <paramref name="beforeVisible"/>
+    /// publishes the descriptor once nothing can refuse the block any more.
     /// </summary>
-    public SealStatus Publish(Block block, in SealOptions options, Action<Block> beforeVisible, out Block? replaced)
+    public SealStatus Publish(Block block, in SealOptions options, Action<Block> beforeVisible)
     {
-        replaced = null;
-        lock (index.StripeOf(block.Digest))
-        {
-            var present = index.Find(block.Digest, block.Tenant, block.Key.Span);
-            var isPresent = present is not null && IsVisible(present);
-            if (Refusal(block, isPresent, present is null, options) is { } refusal)
-            {
-                return refusal;
-            }
-
-            block.ExpiresAt = options.KeepExpiry && isPresent ? present!.ExpiresAt : options.ExpiresAt;
-            if (present is not null)
-            {
-                index.RemoveNeedsLock(present);
-                replaced = present;
-            }
-
-            beforeVisible(block);
-            index.AddNeedsLock(block);
-        }
-
-        if (replaced is not null)
-        {
-            Bury(replaced, news: null);
-        }
-
-        Link(block);
-        events.Append(BlockEventKind.Stored, block);
-        return SealStatus.Sealed;
+        TryPublish(block, options, beforeVisible, expected: null, isAnyExpected: true, out var status);
+        return status;
     }
+
+    /// <summary>As <see cref="Publish"/>, but does nothing and returns false unless what is there now is <paramref name="expected"/>.</summary>
+    public bool TryPublishOver(Block? expected, Block block, in SealOptions options, Action<Block> beforeVisible, out SealStatus status) =>
+        TryPublish(block, options, beforeVisible, expected, isAnyExpected: false, out status);
 
     /// <summary>Puts a block of an earlier process in, without news. False when the key is there already.</summary>
     public bool Restore(Block block)
@@ -128,6 +105,47 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
     {
         _disk?.MarkRedundant(block.Disk, redundant: true);
         events.Append(BlockEventKind.Promoted, block);
+    }
+
+    private bool TryPublish(
+        Block block, in SealOptions options, Action<Block> beforeVisible, Block? expected, bool isAnyExpected, out SealStatus status)
+    {
+        Block? replaced = null;
+        lock (index.StripeOf(block.Digest))
+        {
+            var present = index.Find(block.Digest, block.Tenant, block.Key.Span);
+            var isPresent = present is not null && IsVisible(present);
+            status = SealStatus.Sealed;
+            if (!isAnyExpected && !ReferenceEquals(isPresent ? present : null, expected))
+            {
+                return false;
+            }
+
+            if (Refusal(block, isPresent, present is null, options) is { } refusal)
+            {
+                status = refusal;
+                return true;
+            }
+
+            block.ExpiresAt = options.KeepExpiry && isPresent ? present!.ExpiresAt : options.ExpiresAt;
+            if (present is not null)
+            {
+                index.RemoveNeedsLock(present);
+                replaced = present;
+            }
+
+            beforeVisible(block);
+            index.AddNeedsLock(block);
+        }
+
+        if (replaced is not null)
+        {
+            Bury(replaced, news: null);
+        }
+
+        Link(block);
+        events.Append(BlockEventKind.Stored, block);
+        return true;
     }
 
     private SealStatus? Refusal(Block block, bool isPresent, bool isNew, in SealOptions options) => (isPresent, options.Condition) switch
