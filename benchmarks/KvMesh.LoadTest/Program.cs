@@ -9,6 +9,11 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     RespVerb.CreatePeers(),
     NativeVerb.Create(),
     SharedMemoryVerb.Create(),
+    EngineVerb.Create(),
+    MatchVerb.Create(),
+    OpenLoopVerb.Create(),
+    DiskVerb.Create(),
+    RestartVerb.Create(),
     LoopServer.Create(),
 };
 

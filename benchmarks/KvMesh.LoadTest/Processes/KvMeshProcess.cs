@@ -49,7 +49,7 @@ internal sealed class KvMeshProcess : ServerProcess
             Program(), "serve", "--data-dir", settings.DataDirectory, "--config", config,
             "--http", "127.0.0.1:0", "--native", "127.0.0.1:0", "--resp", "127.0.0.1:0",
             "--arena", settings.ArenaBytes.ToString(CultureInfo.InvariantCulture),
-            "--disk", settings.DiskBytes.ToString(CultureInfo.InvariantCulture), "--json",
+            "--json",
         ]);
         try
         {
@@ -75,6 +75,11 @@ internal sealed class KvMeshProcess : ServerProcess
     private static string Configuration(KvMeshSettings settings)
     {
         var engine = new Dictionary<string, object> { ["ScrubBytesPerSecond"] = settings.ScrubBytesPerSecond, ["MaxBlocks"] = settings.MaxBlocks };
+        if (settings.DiskBytes > 0)
+        {
+            engine["Disk"] = new Dictionary<string, object> { ["CapacityBytes"] = settings.DiskBytes };
+        }
+
         var root = new Dictionary<string, object> { ["Engine"] = engine };
         if (settings.CongestionControl.Length > 0)
         {
