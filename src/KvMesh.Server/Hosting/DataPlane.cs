@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Native;
+using KvMesh.Gateway.Resp;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Telemetry;
 using KvMesh.Protocol.Admin;
@@ -24,10 +25,13 @@ internal sealed class DataPlane : IDisposable
         NodeOptions options, BlockEngine engine, AccessControl access, GatewayMetrics metrics, TimeProvider time, ILoggerFactory loggers)
     {
         _host = new ConnectionHost(options.Net, metrics, time, loggers.CreateLogger<ConnectionHost>());
+        Resp = new RespSessionFactory(engine, access, options.Resp.Rules, options.Engine.MaxBlockBytes, metrics, time);
         Native = new NativeSessionFactory(engine, access, metrics, NativeOptionsOf(options, engine), _stopping.Token);
     }
 
     public NativeSessionFactory Native { get; }
+
+    public RespSessionFactory Resp { get; }
 
     public IPEndPoint? NativeEndpoint { get; private set; }
 
@@ -42,6 +46,11 @@ internal sealed class DataPlane : IDisposable
         if (options.Native.Enabled)
         {
             NativeEndpoint = (IPEndPoint)Bind("Native:Port", TcpOf(options.Native), Native);
+        }
+
+        if (options.Resp.Enabled)
+        {
+            RespEndpoint = (IPEndPoint)Bind("Resp:Port", TcpOf(options.Resp), Resp);
         }
 
         if (options.Unix.Enabled)
@@ -68,12 +77,9 @@ internal sealed class DataPlane : IDisposable
     /// <summary>Watchers end, commands in progress may finish, then every connection is closed.</summary>
     public async Task StopAsync()
     {
+        Resp.IsDraining = true;
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _host.StopAsync(DrainLimit, CancellationToken.None).ConfigureAwait(false);
-        if (UnixPath is not null)
-        {
-            File.Delete(UnixPath);
-        }
     }
 
     public void Dispose() => _stopping.Dispose();

@@ -1,4 +1,5 @@
 using System.Net;
+using KvMesh.Dashboard;
 using KvMesh.Gateway.Http;
 using KvMesh.Server.Options;
 using KvMesh.Server.Telemetry;
@@ -42,8 +43,18 @@ internal static class HttpHost
             MaxRequestsPerSecond = options.Http.MaxRequestsPerSecond,
         });
 
+        if (options.Console)
+        {
+            builder.Services.AddKvMeshDashboard(new DashboardOptions { AllowAnonymousOffLoopback = options.Insecure });
+        }
+
         var application = builder.Build();
         application.MapKvMeshHttp();
+        if (options.Console)
+        {
+            application.MapKvMeshDashboard();
+        }
+
         return application;
     }
 

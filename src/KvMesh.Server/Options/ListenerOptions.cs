@@ -1,10 +1,11 @@
 using System.ComponentModel.DataAnnotations;
+using KvMesh.Gateway.Resp;
 using KvMesh.Protocol;
 
 namespace KvMesh.Server.Options;
 
 /// <summary>One listening TCP socket.</summary>
-public sealed class ListenerOptions
+public class ListenerOptions
 {
     /// <summary>Whether the node listens here at all.</summary>
     public bool Enabled { get; set; } = true;
@@ -16,6 +17,13 @@ public sealed class ListenerOptions
     /// <summary>Port; 0: any free one.</summary>
     [Range(0, 65535)]
     public int Port { get; set; }
+}
+
+/// <summary>The Redis door.</summary>
+public sealed class RespListenerOptions : ListenerOptions
+{
+    /// <summary>What the door promises and how much one connection may use.</summary>
+    public RespOptions Rules { get; set; } = new();
 }
 
 /// <summary>The HTTP door.</summary>

@@ -33,7 +33,7 @@ public sealed class NodeOptions
     public UnixSocketOptions Unix { get; set; } = new();
 
     /// <summary>The Redis protocol.</summary>
-    public ListenerOptions Resp { get; set; } = new() { Port = 8602 };
+    public RespListenerOptions Resp { get; set; } = new() { Port = 8602 };
 
     /// <summary>How connections of the native and the Redis protocol are treated.</summary>
     public SocketOptions Net { get; set; } = new();

@@ -2,8 +2,10 @@ using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Reflection;
 using System.Text;
+using System.Text.RegularExpressions;
 using KvMesh.Engine.Blocks;
 using KvMesh.Gateway.Access;
+using KvMesh.Gateway.Resp;
 using KvMesh.Protocol;
 
 namespace KvMesh.Server.Options;
@@ -27,6 +29,7 @@ internal static class NodeOptionsRules
         CheckFiles(options, errors);
         CheckTenants(options, errors);
         CheckEngine(options, errors);
+        CheckPatterns(options.Resp.Rules, errors);
         return errors;
     }
 
@@ -160,6 +163,21 @@ internal static class NodeOptionsRules
         if (tenants.Count > 0 && options.Access.TokenFile.Length == 0 && tenants.All(tenant => tenant.Name != Tenant.DefaultName))
         {
             errors.Add($"Engine:Tenants does not name \"{Tenant.DefaultName}\", to whom connections without credentials belong; add it, or set Access:TokenFile.");
+        }
+    }
+
+    private static void CheckPatterns(RespOptions rules, List<string> errors)
+    {
+        foreach (var pattern in rules.ContentKeyPatterns.Where(pattern => pattern != RespOptions.LmcachePattern))
+        {
+            try
+            {
+                _ = new Regex(pattern);
+            }
+            catch (ArgumentException exception)
+            {
+                errors.Add($"Resp:Rules:ContentKeyPatterns has \"{pattern}\"; it must be a regular expression or {RespOptions.LmcachePattern}: {exception.Message}");
+            }
         }
     }
 
