@@ -1,0 +1,84 @@
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using KvMesh.Client.Admin;
+using KvMesh.Dashboard;
+using KvMesh.Server;
+using KvMesh.Server.Options;
+using KvMesh.TestKit;
+using Microsoft.Extensions.Logging;
+
+namespace KvMesh.System.Tests.Dashboard;
+
+/// <summary>A small node on free ports of this machine, with its dashboard.</summary>
+internal sealed class DashboardNode : IAsyncDisposable
+{
+    private readonly TemporaryDirectory _directory;
+    private readonly KvMeshNode _node;
+
+    private DashboardNode(TemporaryDirectory directory, KvMeshNode node)
+    {
+        _directory = directory;
+        _node = node;
+    }
+
+    public Uri Http => _node.Endpoints.Http;
+
+    public Uri Dashboard => new(Http, DashboardExtensions.BasePath);
+
+    public IPEndPoint Resp => _node.Endpoints.Resp!;
+
+    public static Task<DashboardNode> StartAsync(params (string Token, string Rights)[] tokens) => StartAsync(0, tokens);
+
+    /// <summary>With tokens, nobody is served without one.</summary>
+    /// <param name="httpPort">Port of the HTTP door; 0 any.</param>
+    /// <param name="tokens">Each a token and its rights.</param>
+    public static async Task<DashboardNode> StartAsync(int httpPort, params (string Token, string Rights)[] tokens)
+    {
+        var directory = new TemporaryDirectory();
+        try
+        {
+            var options = new NodeOptions
+            {
+                NodeId = "test-node",
+                DataDirectory = Path.Combine(directory.Path, "node"),
+                Http = { Port = httpPort },
+                Native = { Port = 0 },
+                Resp = { Port = 0 },
+                Log = { Level = LogLevel.Warning },
+                Engine = { ArenaBytes = 64 << 20, RemoveArenaOnStop = true, StopBudget = TimeSpan.Zero },
+            };
+            if (tokens.Length > 0)
+            {
+                options.Access.TokenFile = WriteTokens(directory.Path, tokens);
+            }
+
+            return new DashboardNode(directory, await KvMeshNode.StartAsync(options, CancellationToken.None));
+        }
+        catch
+        {
+            directory.Dispose();
+            throw;
+        }
+    }
+
+    public AdminClient Admin(string? token = null) => new(Http, token);
+
+    public Task StopAsync() => _node.StopAsync(CancellationToken.None);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _node.DisposeAsync();
+        _directory.Dispose();
+    }
+
+    private static string WriteTokens(string directory, (string Token, string Rights)[] tokens)
+    {
+        var path = Path.Combine(directory, "tokens.json");
+        var entries = tokens.Select(entry =>
+            $$"""{ "tenant": "default", "sha256": "{{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(entry.Token)))}}", "rights": ["{{entry.Rights}}"] }""");
+        File.WriteAllText(path, $$"""{ "tokens": [ {{string.Join(", ", entries)}} ] }""");
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        return path;
+    }
+}
