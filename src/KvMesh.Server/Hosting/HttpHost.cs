@@ -42,10 +42,6 @@ internal static class HttpHost
             AllowedHosts = [.. options.Http.AllowedHosts],
             MaxRequestsPerSecond = options.Http.MaxRequestsPerSecond,
         });
-        if (options.Console)
-        {
-            builder.Services.AddKvMeshDashboard(new DashboardOptions { AllowAnonymousOffLoopback = options.Insecure });
-        }
 
         if (options.Console)
         {
