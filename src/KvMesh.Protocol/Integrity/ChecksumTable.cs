@@ -8,6 +8,9 @@ namespace KvMesh.Protocol.Integrity;
 /// </summary>
 public static class ChecksumTable
 {
+    // A copy of this size leaves the second-level cache of the core before anybody reads it.
+    private const int StreamingBytes = 1024 * 1024;
+
     /// <summary>Entries in the table of a payload of <paramref name="payloadBytes"/>; an empty payload has none.</summary>
     public static int EntryCount(long payloadBytes) =>
         (int)((payloadBytes + Limits.ChecksumChunkBytes - 1) / Limits.ChecksumChunkBytes);
@@ -18,6 +21,19 @@ public static class ChecksumTable
         for (var entry = 0; entry < table.Length; entry++)
         {
             table[entry] = Crc32C.Compute(Chunk(payload, entry));
+        }
+    }
+
+    /// <summary>
+    /// Copies the payload to the start of <paramref name="destination"/> and fills <paramref name="table"/> in the same pass: the
+    /// table is of the bytes that were stored, even while somebody still writes to <paramref name="payload"/>.
+    /// </summary>
+    public static void CopyAndCompute(ReadOnlySpan<byte> payload, Span<byte> destination, Span<uint> table)
+    {
+        var streams = payload.Length >= StreamingBytes;
+        for (var entry = 0; entry < table.Length; entry++)
+        {
+            table[entry] = Crc32C.CopyAndAppend(0, Chunk(payload, entry), destination[(entry * Limits.ChecksumChunkBytes)..], streams);
         }
     }
 
