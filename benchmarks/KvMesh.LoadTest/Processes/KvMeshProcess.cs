@@ -26,6 +26,8 @@ internal sealed record KvMeshSettings
 /// <summary>A real node: <c>dotnet kvmesh.dll serve</c>.</summary>
 internal sealed class KvMeshProcess : ServerProcess
 {
+    private JsonElement _report;
+
     private KvMeshProcess(IEnumerable<string> arguments)
         : base("kvmesh", "dotnet", arguments)
     {
@@ -35,7 +37,7 @@ internal sealed class KvMeshProcess : ServerProcess
 
     public int NativePort { get; private set; }
 
-    public int RespPort { get; private set; }
+    public int RespPort => PortOf(_report, "resp");
 
     public Uri Http { get; private set; } = new("http://127.0.0.1/");
 
@@ -106,7 +108,7 @@ internal sealed class KvMeshProcess : ServerProcess
             if (TryParse(text.ToString()) is { } report)
             {
                 NativePort = PortOf(report, "native");
-                RespPort = PortOf(report, "resp");
+                _report = report;
                 UnixSocket = report.GetProperty("unixSocket").GetString() ?? "";
                 Http = new Uri(report.GetProperty("http").GetString()!);
                 DrainOutput();
@@ -129,7 +131,11 @@ internal sealed class KvMeshProcess : ServerProcess
 
     private static int PortOf(JsonElement report, string door)
     {
-        var address = report.GetProperty(door).GetString() ?? "";
+        if (!report.TryGetProperty(door, out var property) || property.GetString() is not { } address)
+        {
+            throw new LoadTestException($"kvmesh serve does not serve {door}.");
+        }
+
         return int.Parse(address[(address.LastIndexOf(':') + 1)..].TrimEnd('/'), CultureInfo.InvariantCulture);
     }
 }

@@ -14,6 +14,7 @@ internal abstract class ServerProcess : IDisposable
 
     private readonly Process _process;
     private readonly Queue<string> _lastErrors = [];
+    private Task? _draining;
 
     protected ServerProcess(string name, string program, IEnumerable<string> arguments)
     {
@@ -57,6 +58,7 @@ internal abstract class ServerProcess : IDisposable
     public virtual void Dispose()
     {
         Kill();
+        _draining?.GetAwaiter().GetResult();
         _process.Dispose();
     }
 
@@ -105,11 +107,7 @@ internal abstract class ServerProcess : IDisposable
     }
 
     /// <summary>Throws away what the server prints, so that its pipe never fills.</summary>
-    protected void DrainOutput()
-    {
-        _process.OutputDataReceived += static (_, _) => { };
-        _process.BeginOutputReadLine();
-    }
+    protected void DrainOutput() => _draining = Output.BaseStream.CopyToAsync(Stream.Null);
 
     private void Remember(string? line)
     {

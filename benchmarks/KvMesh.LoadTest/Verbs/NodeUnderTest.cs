@@ -1,7 +1,9 @@
 using KvMesh.Client;
+using KvMesh.Client.Admin;
 using KvMesh.LoadTest.Clients;
 using KvMesh.LoadTest.Measuring;
 using KvMesh.LoadTest.Processes;
+using KvMesh.Protocol.Admin;
 
 namespace KvMesh.LoadTest.Verbs;
 
@@ -49,7 +51,11 @@ internal sealed class NodeUnderTest : IDisposable
     }
 
     /// <summary>Removes every block, so that what comes next finds warm pages and nothing to evict.</summary>
-    public void Flush() => new CacheUnderTest("kvmesh", Node.ProcessId, Node.RespPort, new RespDialect()).Flush();
+    public void Flush()
+    {
+        using var admin = new AdminClient(Node.Http, null);
+        admin.PurgeAsync(new PurgeRequest(null, null, null), CancellationToken.None).GetAwaiter().GetResult();
+    }
 
     public static void Fill(KvMeshClient client, long blocks, int payloadBytes) =>
         Task.Run(() => BenchBlocks.FillAsync(client, blocks, payloadBytes)).GetAwaiter().GetResult();
