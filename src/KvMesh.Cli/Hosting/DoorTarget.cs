@@ -24,15 +24,15 @@ internal sealed record DoorTarget(Via Via, string Address, string? Token)
     public static DoorTarget Of(EmbeddedNode node, Via via)
     {
         var endpoints = node.Node.Endpoints;
-        return new DoorTarget(
-            via,
-            via switch
-            {
-                Via.Native => $"tcp://{endpoints.Native}",
-                Via.Shm => $"unix:{endpoints.UnixSocket}",
-                _ => endpoints.Resp!.ToString(),
-            },
-            Token: null);
+        var address = via switch
+        {
+            Via.Native => endpoints.Native is { } native ? $"tcp://{native}" : null,
+            Via.Shm => endpoints.UnixSocket is { } path ? $"unix:{path}" : null,
+            _ => endpoints.Resp?.ToString(),
+        };
+        return address is not null
+            ? new DoorTarget(via, address, Token: null)
+            : throw new CommandException(ExitCode.Failure, $"the node does not serve {via.ToString().ToLowerInvariant()}");
     }
 
     /// <exception cref="CommandException">The node cannot be reached, or cannot be used this way.</exception>

@@ -87,7 +87,15 @@ internal sealed class WorkloadTarget
         }
 
         var node = await EmbeddedNode.StartAsync(Describe(parse), cancellationToken);
-        return (node, DoorTarget.Of(node, via));
+        try
+        {
+            return (node, DoorTarget.Of(node, via));
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
     }
 
     private EmbeddedNodeOptions Describe(ParseResult parse)
