@@ -52,7 +52,8 @@ public sealed class NodeProcess : IAsyncDisposable
     /// <summary>Starts a node that may refuse to start.</summary>
     public static ChildProcess Begin(NodeFolders folders, params string[] arguments)
     {
-        string[] ports = arguments.Contains("--take-over") ? [] : ["--http", "127.0.0.1:0", "--native", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
+        string[] doors = arguments.Contains("--take-over") ? [] : ["--http", "--native", "--resp"];
+        var ports = doors.Except(arguments).SelectMany(door => new[] { door, "127.0.0.1:0" });
         return Run(["serve", "--json", "--data-dir", folders.Data, .. ports, .. arguments], folders.Environment);
     }
 
