@@ -9,23 +9,23 @@ namespace KvMesh.Server;
 /// <summary>A running node: engine, doors, HTTP. It stops with <see cref="StopAsync"/>, once.</summary>
 public sealed class KvMeshNode : IAsyncDisposable
 {
-    private readonly NodeParts _parts;
+    private readonly NodeService _service;
     private readonly Lazy<Task> _stop;
 
-    private KvMeshNode(NodeParts parts)
+    private KvMeshNode(NodeService service)
     {
-        _parts = parts;
-        _stop = new Lazy<Task>(parts.StopAsync);
+        _service = service;
+        _stop = new Lazy<Task>(service.StopAsync);
     }
 
     /// <summary>Where the node can be reached. Ports are the real ones, also when an option asked for any.</summary>
-    public NodeEndpoints Endpoints => _parts.Endpoints;
+    public NodeEndpoints Endpoints => _service.Parts.Endpoints;
 
     /// <summary>The engine inside, for programs that embed a node.</summary>
-    public BlockEngine Engine => _parts.Engine;
+    public BlockEngine Engine => _service.Parts.Engine;
 
     /// <summary>Completes when something other than <see cref="StopAsync"/> ended the node: a successor that took over.</summary>
-    public Task Ended => _parts.Ended;
+    public Task Ended => _service.Ended;
 
     /// <summary>Starts a node with these options. Nothing is left behind when it throws.</summary>
     /// <exception cref="NodeOptionsException">The options are wrong; it names all of them.</exception>
@@ -42,7 +42,7 @@ public sealed class KvMeshNode : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(configuration);
         ArgumentNullException.ThrowIfNull(surroundings);
-        return new KvMeshNode(await NodeParts.StartAsync(configuration, surroundings, cancellationToken).ConfigureAwait(false));
+        return new KvMeshNode(await NodeService.StartAsync(configuration, surroundings, cancellationToken).ConfigureAwait(false));
     }
 
     /// <summary>

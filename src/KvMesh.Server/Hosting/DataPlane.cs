@@ -43,24 +43,54 @@ internal sealed class DataPlane : IDisposable
     /// <exception cref="NodeStartException">An address cannot be bound; the message names its option.</exception>
     public void Listen(NodeOptions options)
     {
-        if (options.Native.Enabled)
+        if (options.Native.Enabled && NativeEndpoint is null)
         {
             NativeEndpoint = (IPEndPoint)Bind("Native:Port", TcpOf(options.Native), Native);
         }
 
-        if (options.Resp.Enabled)
+        if (options.Resp.Enabled && RespEndpoint is null)
         {
             RespEndpoint = (IPEndPoint)Bind("Resp:Port", TcpOf(options.Resp), Resp);
         }
 
-        if (options.Unix.Enabled)
+        if (options.Unix.Enabled && UnixPath is null)
         {
             Bind("Unix:Path", new UnixDomainSocketEndPoint(options.Unix.Path), Native);
             UnixPath = options.Unix.Path;
         }
     }
 
+    /// <summary>Goes on with what another host gave away; what is not among its listeners is bound anew. Nobody is served yet.</summary>
+    public void Adopt(FrozenConnections frozen, NodeOptions options)
+    {
+        _host.Adopt(frozen, [Native, Resp]);
+        foreach (var (protocol, endpoint) in _host.Endpoints())
+        {
+            switch (endpoint)
+            {
+                case UnixDomainSocketEndPoint unix:
+                    UnixPath = unix.ToString();
+                    break;
+                case IPEndPoint tcp when protocol == Native.Protocol:
+                    NativeEndpoint = tcp;
+                    break;
+                case IPEndPoint tcp:
+                    RespEndpoint = tcp;
+                    break;
+            }
+        }
+
+        Listen(options);
+    }
+
     public void Start() => _host.Start();
+
+    /// <summary>Ends every thread at a command boundary and gives listeners and connections away. Blocks.</summary>
+    public FrozenConnections Freeze()
+    {
+        _stopping.Cancel();
+        return _host.Freeze(DrainLimit);
+    }
 
     public IReadOnlyList<ConnectionStatus> Connections() =>
     [

@@ -3,10 +3,12 @@ using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Http;
 using KvMesh.Gateway.Http.Metrics;
+using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Telemetry;
 using KvMesh.Protocol.Admin;
 using KvMesh.Server.Options;
 using KvMesh.Server.Telemetry;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Logging;
 
 namespace KvMesh.Server.Hosting;
@@ -23,8 +25,10 @@ internal sealed partial class NodeParts
     private readonly ServiceNotifier _notifier;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
-    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private NodeView? _view;
+    private DataPlane? _doors;
+    private WebApplication? _application;
+    private bool _isHandingOver;
 
     private NodeParts(NodeOptions options, NodeSurroundings surroundings)
     {
@@ -43,15 +47,15 @@ internal sealed partial class NodeParts
 
     public NodeEndpoints Endpoints { get; private set; } = null!;
 
-    public Task Ended => _ended.Task;
-
-    public static async Task<NodeParts> StartAsync(NodeConfiguration configuration, NodeSurroundings surroundings, CancellationToken cancellationToken)
+    /// <param name="inherit">Gives the connections of the node before this one, once everything else is in place; null: there was none.</param>
+    public static async Task<NodeParts> StartAsync(
+        NodeConfiguration configuration, NodeSurroundings surroundings, Func<FrozenConnections>? inherit, CancellationToken cancellationToken)
     {
         var parts = new NodeParts(configuration.Options, surroundings);
         try
         {
             using var activity = NodeActivities.Start("node start", configuration.Options.NodeId);
-            await parts.StartAsync(configuration.Entries, cancellationToken).ConfigureAwait(false);
+            await parts.StartAsync(configuration.Entries, inherit, cancellationToken).ConfigureAwait(false);
             return parts;
         }
         catch
@@ -70,7 +74,27 @@ internal sealed partial class NodeParts
         await _stop.RunAsync().ConfigureAwait(false);
     }
 
-    private async Task StartAsync(IReadOnlyList<ConfigurationEntry> entries, CancellationToken cancellationToken)
+    /// <summary>
+    /// Stops service for a successor: connections come to a command boundary and are given away. Viewers of HTTP are sent away
+    /// first, so that clients of the data plane wait the shortest.
+    /// </summary>
+    public async Task<FrozenConnections> FreezeAsync()
+    {
+        _notifier.Reloading();
+        _view!.IsReady = false;
+        await _application!.StopAsync().ConfigureAwait(false);
+        return await Task.Run(_doors!.Freeze).ConfigureAwait(false);
+    }
+
+    /// <summary>After a freeze: closes everything that the successor will open. The arena stays in place and nothing is saved.</summary>
+    public Task CloseAsync()
+    {
+        _isHandingOver = true;
+        return _stop.RunAsync();
+    }
+
+    private async Task StartAsync(
+        IReadOnlyList<ConfigurationEntry> entries, Func<FrozenConnections>? inherit, CancellationToken cancellationToken)
     {
         var engine = await OpenEngineAsync(cancellationToken).ConfigureAwait(false);
         var access = OpenAccess(engine);
@@ -85,7 +109,10 @@ internal sealed partial class NodeParts
 
         var doors = Own(new DataPlane(_options, engine, access, metrics, _surroundings.Time, _loggers));
         _stop.Add(doors.StopAsync);
-        doors.Listen(_options);
+        if (inherit is null)
+        {
+            doors.Listen(_options);
+        }
 
         Uri? http = null;
         _view = new NodeView
@@ -104,10 +131,16 @@ internal sealed partial class NodeParts
             Endpoints = () => [.. http is null ? [] : new[] { new EndpointStatus("http", http.Authority) }, .. doors.Endpoints()],
         };
 
-        var application = HttpHost.Build(_options, _view, meters, _loggers);
+        _doors = doors;
+        var application = _application = HttpHost.Build(_options, _view, meters, _loggers);
         _stop.Add(() => application.DisposeAsync().AsTask());
         _stop.Add(() => application.StopAsync());
         http = await HttpHost.StartAsync(application, _options.Http, cancellationToken).ConfigureAwait(false);
+
+        if (inherit is not null)
+        {
+            doors.Adopt(await Task.Run(inherit, cancellationToken).ConfigureAwait(false), _options);
+        }
 
         Endpoints = new NodeEndpoints(http, doors.NativeEndpoint, doors.RespEndpoint, doors.UnixPath);
         doors.Start();
@@ -128,7 +161,7 @@ internal sealed partial class NodeParts
 
             // Adopting an arena and reading headers of a full disk takes seconds and blocks: not on the caller's thread.
             var engine = await Task.Run(() => BlockEngine.Open(_options.Engine, _surroundings.Time, _loggers), cancellationToken).ConfigureAwait(false);
-            _stop.Add(() => Task.Run(engine.Dispose));
+            _stop.Add(() => Task.Run(_isHandingOver ? engine.HandOver : engine.Dispose));
             return engine;
         }
         catch (EngineStartException exception)
