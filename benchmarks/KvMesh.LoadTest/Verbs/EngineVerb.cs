@@ -135,14 +135,7 @@ internal static class EngineVerb
                 throw new LoadTestException($"Block {number} was not reserved: {status}.");
             }
 
-            for (var entry = 0; entry < reservation!.Checksums.Length; entry++)
-            {
-                var offset = entry * Limits.ChecksumChunkBytes;
-                var part = payload.AsSpan(offset, Math.Min(Limits.ChecksumChunkBytes, _size - offset));
-                part.CopyTo(reservation.Payload[offset..]);
-                reservation.Checksums[entry] = Crc32C.Compute(reservation.Payload.Slice(offset, part.Length));
-            }
-
+            ChecksumTable.CopyAndCompute(payload, reservation!.Payload, reservation.Checksums);
             _engine.Seal(reservation, default);
         }
 

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Runtime.InteropServices;
 using KvMesh.LoadTest.Measuring;
 using KvMesh.LoadTest.Reporting;
-using KvMesh.Protocol;
 using KvMesh.Protocol.Integrity;
 
 namespace KvMesh.LoadTest.Verbs;
@@ -34,17 +33,11 @@ internal static unsafe class MemoryVerb
         return report;
     }
 
-    /// <summary>Copies a block chunk by chunk and checksums each while it is in the cache: what a put at least costs.</summary>
+    /// <summary>Copies and checksums in one pass, with the routine that the node and its clients use: what a put at least costs.</summary>
     internal static void CopyAndChecksum(ReadOnlySpan<byte> source, Span<byte> target)
     {
         Span<uint> table = stackalloc uint[ChecksumTable.EntryCount(source.Length)];
-        for (var entry = 0; entry < table.Length; entry++)
-        {
-            var offset = entry * Limits.ChecksumChunkBytes;
-            var part = source.Slice(offset, Math.Min(Limits.ChecksumChunkBytes, source.Length - offset));
-            part.CopyTo(target[offset..]);
-            table[entry] = Crc32C.Compute(target.Slice(offset, part.Length));
-        }
+        ChecksumTable.CopyAndCompute(source, target, table);
     }
 
     internal static void Checksum(ReadOnlySpan<byte> source)

@@ -51,10 +51,12 @@ internal static class NativeVerb
             using var loop = LoopProcess.Start(unixPath, congestion);
             var options = new ClientOptions
             {
-                Endpoint = endpoint, Connections = connections, AllowSharedMemory = false, CongestionControl = congestion.Length == 0 ? null : congestion,
+                Endpoint = endpoint, Connections = connections, AllowSharedMemory = false, BlockingCalls = true,
+                CongestionControl = congestion.Length == 0 ? null : congestion,
             };
             var client = node.Connect(options);
             var trusting = node.Connect(options with { VerifyChecksums = false });
+            var asynchronous = node.Connect(options with { BlockingCalls = false });
             node.Flush();
             NodeUnderTest.Fill(client, SetBytes / size, size);
 
@@ -64,6 +66,7 @@ internal static class NativeVerb
                 new("bare loop", () => Loop(loop, connection => connection.Get(size, serverChecksums: false, clientChecksums: false))),
                 new("kvmesh", () => Get(node, client)),
                 new("kvmesh, client does not verify", () => Get(node, trusting)),
+                new("kvmesh, asynchronous calls", () => Get(node, asynchronous)),
             ];
             _report.AddThroughput($"get, {transport}", PairedRuns.Measure(gets, settings.Repeats), Target);
 
@@ -72,6 +75,7 @@ internal static class NativeVerb
                 new("bare loop, checksummed", () => Loop(loop, connection => connection.Put(size, serverChecksums: true, clientChecksums: true))),
                 new("bare loop", () => Loop(loop, connection => connection.Put(size, serverChecksums: false, clientChecksums: false))),
                 new("kvmesh", () => Put(node, client)),
+                new("kvmesh, asynchronous calls", () => Put(node, asynchronous)),
             ];
             _report.AddThroughput($"put of fresh keys, {transport}", PairedRuns.Measure(puts, settings.Repeats), Target);
         }

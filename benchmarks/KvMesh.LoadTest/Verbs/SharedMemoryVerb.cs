@@ -39,8 +39,9 @@ internal static class SharedMemoryVerb
             using var node = new NodeUnderTest(new KvMeshSettings { DataDirectory = "", ArenaBytes = ArenaBytes });
             using var loop = LoopProcess.Start(Path.Combine(node.Settings.DataDirectory, "loop.sock"), "");
             using var redis = RedisProcess.Start(0, node.Settings.DataDirectory);
-            var client = node.Connect(new ClientOptions { Endpoint = node.UnixEndpoint, Connections = connections });
-            var trusting = node.Connect(new ClientOptions { Endpoint = node.UnixEndpoint, Connections = connections, VerifyChecksums = false });
+            var options = new ClientOptions { Endpoint = node.UnixEndpoint, Connections = connections, BlockingCalls = true };
+            var client = node.Connect(options);
+            var trusting = node.Connect(options with { VerifyChecksums = false });
             if (client.Transport != ClientTransport.SharedMemory)
             {
                 throw new LoadTestException($"The client moves blocks over {client.Transport}; the node did not offer its arena.");
