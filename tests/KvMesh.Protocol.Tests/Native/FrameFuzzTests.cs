@@ -1,0 +1,125 @@
+using System.Diagnostics;
+using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Native.Messages;
+using KvMesh.Protocol.Sockets;
+
+namespace KvMesh.Protocol.Tests.Native;
+
+/// <summary>
+/// Random bytes and randomly damaged frames never make a reader throw anything but a lost channel, read past its bytes, or take memory
+/// without bound. Longer with KVMESH_FUZZ_SECONDS; another course with KVMESH_FUZZ_SEED.
+/// </summary>
+public sealed class FrameFuzzTests
+{
+    private static readonly double Seconds = double.Parse(Environment.GetEnvironmentVariable("KVMESH_FUZZ_SECONDS") ?? "0.5");
+    private static readonly int Seed = int.Parse(Environment.GetEnvironmentVariable("KVMESH_FUZZ_SEED") ?? "20261121");
+
+    [Fact]
+    public void Damaged_streams_of_frames_end_in_a_verdict()
+    {
+        byte[][] frames = [.. Frames.All.Values];
+        Repeat(random =>
+        {
+            var stream = Enumerable.Range(0, random.Next(1, 5)).SelectMany(_ => frames[random.Next(frames.Length)]).ToArray();
+            for (var damage = random.Next(4); damage > 0; damage--)
+            {
+                stream[random.Next(stream.Length)] = (byte)random.Next(256);
+            }
+
+            Follow(new MemoryChannel(stream[..random.Next(stream.Length + 1)], random.Next(1, 200)));
+        });
+    }
+
+    [Fact]
+    public void Random_heads_behind_right_checksums_end_in_a_verdict()
+    {
+        byte[][] frames = [.. Frames.All.Values];
+        Repeat(random =>
+        {
+            var head = random.Next(3) == 0 ? Random(random, random.Next(200)) : frames[random.Next(frames.Length)][FrameHeader.Bytes..];
+            for (var damage = random.Next(4); damage > 0 && head.Length > 0; damage--)
+            {
+                head[random.Next(head.Length)] = (byte)random.Next(256);
+            }
+
+            ReadAsEverything(head, random.Next(300_000));
+        });
+    }
+
+    private static void Follow(MemoryChannel channel)
+    {
+        var receiver = new FrameReceiver();
+        try
+        {
+            while (receiver.Next(channel, out var header) == FrameArrival.Frame)
+            {
+                ReadAsEverything(receiver.Head, header.PayloadBytes);
+                receiver.Skip(channel, header.PayloadBytes);
+            }
+        }
+        catch (ChannelException)
+        {
+            Assert.Equal(0, channel.Left);
+        }
+    }
+
+    private static void ReadAsEverything(ReadOnlySpan<byte> head, long payloadBytes)
+    {
+        HelloRequest.TryRead(head, out _);
+        HelloResponse.TryRead(head, out _);
+        AttachResponse.TryRead(head, out _);
+        WatchRequest.TryRead(head, out _);
+        BlockHead.TryRead(head, payloadBytes, out _);
+        ReadKeysAfter(head, static (ref HeadReader reader) => GetRequest.Read(ref reader));
+        ReadKeysAfter(head, static (ref HeadReader reader) => PutRequest.Read(ref reader));
+        ReadKeysAfter(head, static (ref HeadReader reader) => CommitRequest.Read(ref reader));
+        ReadKeysAfter(head, static (ref HeadReader reader) => LeaseRequest.Read(ref reader));
+        ReadKeysAfter(head, static (ref HeadReader reader) => OfferRequest.Read(ref reader));
+    }
+
+    private static void ReadKeysAfter(ReadOnlySpan<byte> head, ReadStart start)
+    {
+        var reader = new HeadReader(head);
+        start(ref reader);
+        if (!KeySet.TryRead(ref reader, out var keys, out _))
+        {
+            return;
+        }
+
+        Span<byte> buffer = new byte[Limits.MaxKeyBytes];
+        var cursor = keys.GetCursor();
+        var count = 0;
+        while (cursor.TryNext(buffer, out var key))
+        {
+            Assert.InRange(key.Length, 1, Limits.MaxKeyBytes);
+            count++;
+        }
+
+        Assert.Equal(keys.Count, count);
+    }
+
+    private static byte[] Random(Random random, int bytes)
+    {
+        var result = new byte[bytes];
+        random.NextBytes(result);
+        return result;
+    }
+
+    private static void Repeat(Action<Random> attempt)
+    {
+        var startedAt = Stopwatch.GetTimestamp();
+        for (var seed = Seed; Stopwatch.GetElapsedTime(startedAt).TotalSeconds < Seconds; seed++)
+        {
+            try
+            {
+                attempt(new Random(seed));
+            }
+            catch (Exception failure)
+            {
+                throw new InvalidOperationException($"KVMESH_FUZZ_SEED={seed} fails.", failure);
+            }
+        }
+    }
+
+    private delegate void ReadStart(ref HeadReader reader);
+}

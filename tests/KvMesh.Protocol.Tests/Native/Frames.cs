@@ -1,0 +1,129 @@
+using KvMesh.Protocol.Integrity;
+using KvMesh.Protocol.Keys;
+using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Native.Messages;
+
+namespace KvMesh.Protocol.Tests.Native;
+
+/// <summary>Example frames of every message. The golden vectors are made of the same.</summary>
+internal static class Frames
+{
+    private static readonly byte[] Layout = [.. Enumerable.Range(0, 32).Select(value => (byte)value)];
+
+    public static BlockScope Scope { get; } = new("llama-3-8b", "r1", Layout, 7);
+
+    public static IReadOnlyDictionary<string, byte[]> All { get; } = new Dictionary<string, byte[]>
+    {
+        ["hello-request"] = Build(Verb.Hello, FrameFlags.None, NativeStatus.Ok, writer => new HelloRequest
+        {
+            LowestVersion = 1, HighestVersion = 1, Capabilities = NativeCapabilities.SharedMemory, Token = "secret"u8, TenantName = "red"u8, ClientName = "golden"u8,
+        }.Write(writer)),
+        ["hello-response"] = Build(Verb.Hello, FrameFlags.Response, NativeStatus.Ok, writer => new HelloResponse
+        {
+            Rights = 7, Capabilities = NativeCapabilities.SharedMemory | NativeCapabilities.Watch, Incarnation = 3, NodeId = "node-1",
+            MaxExistenceLease = TimeSpan.FromMinutes(2), MaxResidenceLease = TimeSpan.FromSeconds(30), Tenant = "red", UnixSocketPath = "/run/kvmesh/native.sock", ServerName = "kvmesh",
+        }.Write(writer)),
+        ["hello-refusal"] = Build(Verb.Hello, FrameFlags.Response, NativeStatus.UnsupportedVersion, writer => writer.WriteText("version 1 is spoken here.")),
+        ["ping-request"] = Build(Verb.Ping, FrameFlags.None, NativeStatus.Ok, _ => { }),
+        ["match-request"] = Build(Verb.Match, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            writer.WriteUInt32(2000);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(2));
+        }),
+        ["match-response"] = Build(Verb.Match, FrameFlags.Response, NativeStatus.Ok, writer =>
+        {
+            writer.WriteUInt32(2);
+            writer.WriteUInt32(0);
+            writer.WriteInt64(1_763_764_200_000);
+        }),
+        ["get-request"] = Build(Verb.Get, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new GetRequest(GetMode.Whole, 4 << 20, 0).Write(writer);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(2));
+        }),
+        ["get-range-request"] = Build(Verb.Get, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new GetRequest(GetMode.Range, 1000, 70_000).Write(writer);
+            writer.WriteOpaque("plain/key"u8);
+        }),
+        ["get-response"] = Build(Verb.Get, FrameFlags.Response | FrameFlags.More, NativeStatus.Ok, writer => new BlockHead
+        {
+            Index = 0, BlockBytes = 6, TableChecksum = 0x0A0B0C0D, Entries = [0xE3, 0xB5, 0x0D, 0x01],
+        }.Write(writer), "block!"u8.ToArray()),
+        ["get-response-miss"] = Build(Verb.Get, FrameFlags.Response, NativeStatus.Miss, writer => new BlockHead { Index = 1 }.Write(writer)),
+        ["offer-request"] = Build(Verb.Offer, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            writer.WriteUInt32(2);
+            writer.WriteUInt32(4096);
+            writer.WriteUInt32(8192);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(2));
+        }),
+        ["put-request"] = Build(Verb.Put, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new PutRequest { BlockBytes = 6, ParentHash = Hashes(1) }.Write(writer);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(2).AsSpan(32));
+        }, Trailed("block!"u8.ToArray())),
+        ["exists-request"] = Build(Verb.Exists, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            writer.WriteUInt32(500);
+            writer.WriteOpaque("plain/key"u8);
+        }),
+        ["lease-request"] = Build(Verb.Lease, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new LeaseRequest { Milliseconds = 1000, Releases = [9, 0, 0, 0, 0, 0, 0, 0] }.Write(writer);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(1));
+        }),
+        ["lease-response"] = Build(Verb.Lease, FrameFlags.Response, NativeStatus.Ok, writer =>
+        {
+            writer.WriteUInt32(1000);
+            writer.WriteUInt32(1);
+            new LeaseGrant { DescriptorIndex = 5, Generation = 12, ExtentOffset = 1 << 20, PayloadBytes = 4 << 20, TableChecksum = 0x01020304, LeaseId = 10 }.Write(writer);
+        }),
+        ["release-request"] = Build(Verb.Release, FrameFlags.NoReply, NativeStatus.Ok, writer =>
+        {
+            writer.WriteUInt32(1);
+            writer.WriteInt64(10);
+        }),
+        ["attach-response"] = Build(Verb.Attach, FrameFlags.Response, NativeStatus.Ok, writer => new AttachResponse
+        {
+            FileBytes = 1 << 30, DataOffset = 1 << 20, DataBytes = (1 << 30) - (1 << 20), DescriptorCount = 8000, DescriptorOffset = 4096, Incarnation = 3,
+        }.Write(writer)),
+        ["commit-request"] = Build(Verb.Commit, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new CommitRequest { TableChecksum = 0x01020304, Offset = 8192, PayloadBytes = 4 << 20, ParentHash = Hashes(1) }.Write(writer);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(2).AsSpan(32));
+        }),
+        ["watch-request"] = Build(Verb.Watch, FrameFlags.None, NativeStatus.Ok, writer => new WatchRequest(41, 512, 5000).Write(writer)),
+        ["watch-response"] = Build(Verb.Watch, FrameFlags.Response, NativeStatus.Ok, writer =>
+        {
+            new WatchResponse(42, 1, false).Write(writer);
+            writer.WriteInt64(42);
+            writer.WriteByte(1);
+            writer.WriteByte(1);
+            writer.WriteUInt16(3);
+            writer.WriteUInt32(4096);
+            writer.WriteBytes("key"u8);
+        }),
+    };
+
+    public static byte[] Hashes(int count) => [.. Enumerable.Range(0, count * 32).Select(index => (byte)(0xA0 + (index / 32)))];
+
+    public static byte[] Build(Verb verb, FrameFlags flags, NativeStatus status, Action<FrameWriter> head, byte[]? payload = null)
+    {
+        var writer = new FrameWriter();
+        var channel = new MemoryChannel([]);
+        writer.Begin(verb, 0x1122334455667788, flags);
+        head(writer);
+        writer.End(status, payload?.Length ?? 0);
+        writer.Flush(channel, payload);
+        return channel.Sent;
+    }
+
+    /// <summary>A payload of a put: the block, its table and the table's checksum.</summary>
+    public static byte[] Trailed(byte[] block)
+    {
+        var table = new uint[ChecksumTable.EntryCount(block.Length)];
+        ChecksumTable.Compute(block, table);
+        return [.. block, .. table.SelectMany(BitConverter.GetBytes), .. BitConverter.GetBytes(ChecksumTable.Seal(table))];
+    }
+}
