@@ -132,6 +132,7 @@ internal sealed class DiskRecovery : IDisposable
         else
         {
             RestoreFromHeaders(segment);
+            segment.NoteUnsynced(segment.Tail);
         }
 
         _segments.Adopt(segment);
@@ -267,7 +268,7 @@ internal sealed class DiskRecovery : IDisposable
     }
 
     /// <summary>The higher sequence wins and the other is removed for good. Equal ones are copies of one record: one of them is enough.</summary>
-    private static void Prefer(
+    private void Prefer(
         Dictionary<KeyDigest, (Segment Segment, long Offset, long Sequence)> latest, KeyDigest digest, Segment segment, in RecordSlot slot)
     {
         var (otherSegment, otherOffset, otherSequence) = latest[digest];
@@ -276,9 +277,14 @@ internal sealed class DiskRecovery : IDisposable
             otherSegment.TryKill(otherOffset, isRemoved: true, out _);
             latest[digest] = (segment, slot.Offset, slot.Sequence);
         }
+        else if (slot.Sequence < otherSequence)
+        {
+            segment.TryKill(slot.Offset, isRemoved: true, out _);
+        }
         else
         {
-            segment.TryKill(slot.Offset, isRemoved: slot.Sequence < otherSequence, out _);
+            segment.TryKill(slot.Offset, isRemoved: false, out _);
+            _segments.AddDuplicate(slot.Sequence, segment);
         }
     }
 

@@ -116,7 +116,7 @@ internal sealed class DiskTier : IDisposable
     public void Release(DiskLocation location, bool durable)
     {
         var segment = _segments.Find(location.Segment);
-        if (segment is null || !segment.TryKill(location.Offset, isRemoved: true, out var slot))
+        if (segment is null || !_segments.TryRemove(segment, location.Offset, out var slot))
         {
             return;
         }
@@ -267,7 +267,7 @@ internal sealed class DiskTier : IDisposable
     /// <summary>Writes the list of one full segment. True when there is another.</summary>
     private bool ListOneSegment()
     {
-        if (_segments.IsPaused)
+        if (_segments.AreListsPaused)
         {
             return false;
         }
@@ -290,7 +290,7 @@ internal sealed class DiskTier : IDisposable
     /// <summary>Only while no file of a removed segment is left: what is removed must stay known as long as its record can be read.</summary>
     private void RotateRemovals()
     {
-        if (_segments.HasRetired || _segments.IsPaused || !_removals.IsWorthRotating(_segments.All.Sum(segment => (long)segment.RemovedCount)))
+        if (_segments.HasRetired || _segments.AreListsPaused || !_removals.IsWorthRotating(_segments.All.Sum(segment => (long)segment.RemovedCount)))
         {
             return;
         }
@@ -341,7 +341,7 @@ internal sealed class DiskTier : IDisposable
                 DiskCounters.Increment(ref _context.Counters.WriteErrors);
             }
 
-            segment.NoteRewrite();
+            segment.NoteUnsynced(header.Length);
         }
 
         _context.Headers.Return(header);

@@ -123,8 +123,8 @@ internal sealed class Reclaimer(
         else
         {
             // Removed while it was copied: neither may come back.
-            source.TryKill(slot.Offset, isRemoved: true, out _);
-            if (segments.Find(to.Segment) is { } target && target.TryKill(to.Offset, isRemoved: true, out _))
+            segments.TryRemove(source, slot.Offset, out _);
+            if (segments.Find(to.Segment) is { } target && segments.TryRemove(target, to.Offset, out _))
             {
                 removals.TryAppend(new RemovalEntry(slot.Sequence, to.Segment));
             }
@@ -140,7 +140,7 @@ internal sealed class Reclaimer(
     private void Drop(Segment source, in RecordSlot slot, DiskLocation location, in DiskRecord record)
     {
         var isOpaque = !record.Flags.HasFlag(BlockFlags.Content);
-        if (!source.TryKill(slot.Offset, isOpaque, out _))
+        if (!(isOpaque ? segments.TryRemove(source, slot.Offset, out _) : source.TryKill(slot.Offset, isRemoved: false, out _)))
         {
             return;
         }

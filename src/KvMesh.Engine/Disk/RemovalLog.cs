@@ -18,7 +18,7 @@ internal sealed class RemovalLog : IDisposable
 {
     private const int EntryBytes = 16;
     private const int EntriesPerWrite = 4096;
-    private const long MinEntriesToRotate = 64 * 1024;
+    private const long MinEntriesToRotate = 16 * 1024;
     private readonly DiskContext _context;
     private readonly ConcurrentQueue<RemovalEntry> _pending = new();
     private readonly List<Generation> _retiring = [];

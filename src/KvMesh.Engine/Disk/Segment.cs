@@ -167,8 +167,8 @@ internal sealed class Segment(int number, IBlockFile file)
         }
     }
 
-    /// <summary>A granule of a record was written again in place.</summary>
-    public void NoteRewrite() => Interlocked.Add(ref _unsyncedBytes, Limits.GranuleBytes);
+    /// <summary>Bytes may not be on the device yet: a header written again in place, or what an earlier process wrote.</summary>
+    public void NoteUnsynced(long bytes) => Interlocked.Add(ref _unsyncedBytes, bytes);
 
     /// <summary>The live record at an offset.</summary>
     public bool TryFind(long offset, out RecordSlot slot)

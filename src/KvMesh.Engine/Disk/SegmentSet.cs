@@ -10,31 +10,35 @@ namespace KvMesh.Engine.Disk;
 internal sealed class SegmentSet : IDisposable
 {
     public const int MaxOpen = 2;
-    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LowLimitTime = TimeSpan.FromMinutes(1);
     private readonly DiskContext _context;
     private readonly Lock _lock = new();
     private readonly SemaphoreSlim _appenders = new(MaxOpen, MaxOpen);
     private readonly ConcurrentDictionary<int, Segment> _byNumber = new();
     private readonly Stack<Segment> _open = new();
     private readonly List<Segment> _retired = [];
+    private readonly Dictionary<long, List<Segment>> _duplicates = [];
     private readonly long _segmentBytes;
+    private readonly Backoff _appendPause;
+    private readonly Backoff _listPause;
     private Segment? _spare;
     private long _fileBytes;
     private long _limitBytes;
-    private long _limitUntil;
-    private long _pausedUntil;
-    private TimeSpan _nextPause = FirstPause;
+    private long _limitSince;
     private int _lastNumber;
     private long _lastSequence;
     private volatile bool _isRoomWanted;
-    private volatile bool _isDirectoryDirty;
+
+    /// <summary>At the start as well: nobody knows what an earlier process left unsynced.</summary>
+    private volatile bool _isDirectoryDirty = true;
 
     public SegmentSet(DiskContext context)
     {
         _context = context;
         _segmentBytes = context.Options.EffectiveSegmentBytes;
         _limitBytes = context.Options.CapacityBytes;
+        _appendPause = new Backoff(context.Time);
+        _listPause = new Backoff(context.Time);
     }
 
     public IEnumerable<Segment> All => _byNumber.Values;
@@ -50,9 +54,8 @@ internal sealed class SegmentSet : IDisposable
         {
             lock (_lock)
             {
-                if (_limitUntil != 0 && _context.Time.GetTimestamp() >= _limitUntil)
+                if (_limitBytes < _context.Options.CapacityBytes && _context.Time.GetElapsedTime(_limitSince) >= LowLimitTime)
                 {
-                    _limitUntil = 0;
                     _limitBytes = _context.Options.CapacityBytes;
                 }
 
@@ -75,6 +78,33 @@ internal sealed class SegmentSet : IDisposable
         _fileBytes += segment.File.Length;
     }
 
+    /// <summary>A crash left two copies of one record; this one is given up, but a later start may read it again. Not while appends run.</summary>
+    public void AddDuplicate(long sequence, Segment segment)
+    {
+        if (!_duplicates.TryGetValue(sequence, out var holders))
+        {
+            _duplicates[sequence] = holders = [];
+        }
+
+        holders.Add(segment);
+    }
+
+    /// <summary>The record is dead and must not come back, from any segment that holds a copy.</summary>
+    public bool TryRemove(Segment segment, long offset, out RecordSlot slot)
+    {
+        if (!segment.TryKill(offset, isRemoved: true, out slot))
+        {
+            return false;
+        }
+
+        foreach (var holder in _duplicates.GetValueOrDefault(slot.Sequence) ?? [])
+        {
+            holder.AddRemoved(slot.Sequence);
+        }
+
+        return true;
+    }
+
     /// <summary>Numbers up to these were used before and are not used again. Not while appends run.</summary>
     public void BeginAfter(int number, long sequence)
     {
@@ -88,7 +118,7 @@ internal sealed class SegmentSet : IDisposable
     /// </summary>
     public Segment? Take(long bytes, bool isReclaim)
     {
-        if (IsPaused)
+        if (_appendPause.IsActive)
         {
             return null;
         }
@@ -107,9 +137,9 @@ internal sealed class SegmentSet : IDisposable
 
     public void GiveBack(Segment segment)
     {
+        _appendPause.End();
         lock (_lock)
         {
-            _nextPause = FirstPause;
             if (segment.IsSuspect)
             {
                 segment.Close();
@@ -155,21 +185,18 @@ internal sealed class SegmentSet : IDisposable
             }
         }
 
-        if (IsPaused)
+        if (FileBytes + _segmentBytes > limit - _segmentBytes)
         {
-            return false;
+            return true;
         }
 
-        var spare = Create(limit - _segmentBytes);
-        if (spare is null)
+        if (!_appendPause.IsActive && Create(limit - _segmentBytes) is { } spare)
         {
-            return !IsPaused;
-        }
-
-        lock (_lock)
-        {
-            _spare = spare;
-            _isRoomWanted = false;
+            lock (_lock)
+            {
+                _spare = spare;
+                _isRoomWanted = false;
+            }
         }
 
         return false;
@@ -219,10 +246,12 @@ internal sealed class SegmentSet : IDisposable
         _isDirectoryDirty = true;
         if (status != FileStatus.Ok)
         {
-            NoteFailure(status);
+            DiskCounters.Increment(ref _context.Counters.WriteErrors);
+            _listPause.Extend();
             return false;
         }
 
+        _listPause.End();
         if (isClosed)
         {
             segment.MarkListed();
@@ -231,6 +260,9 @@ internal sealed class SegmentSet : IDisposable
 
         return true;
     }
+
+    /// <summary>Whether lists were refused a moment ago, and it is too early to try again.</summary>
+    public bool AreListsPaused => _listPause.IsActive;
 
     /// <summary>Forces every segment and the folder to the device.</summary>
     public bool TrySync()
@@ -253,8 +285,6 @@ internal sealed class SegmentSet : IDisposable
     }
 
     public bool IsDirty => _isDirectoryDirty || _byNumber.Values.Any(segment => segment.UnsyncedBytes > 0);
-
-    public bool IsPaused => Volatile.Read(ref _pausedUntil) > _context.Time.GetTimestamp();
 
     public void Dispose()
     {
@@ -369,19 +399,14 @@ internal sealed class SegmentSet : IDisposable
     private void NoteFailure(FileStatus status)
     {
         DiskCounters.Increment(ref _context.Counters.WriteErrors);
-        lock (_lock)
+        _appendPause.Extend();
+        if (status == FileStatus.NoSpace)
         {
-            var now = _context.Time.GetTimestamp();
-            if (status == FileStatus.NoSpace)
+            lock (_lock)
             {
                 _limitBytes = Math.Min(_limitBytes, FileBytes);
-                _limitUntil = now + TicksOf(LongestPause);
+                _limitSince = _context.Time.GetTimestamp();
             }
-
-            Volatile.Write(ref _pausedUntil, now + TicksOf(_nextPause));
-            _nextPause = _nextPause * 2 < LongestPause ? _nextPause * 2 : LongestPause;
         }
     }
-
-    private long TicksOf(TimeSpan span) => (long)(span.TotalSeconds * _context.Time.TimestampFrequency);
 }
