@@ -86,7 +86,8 @@ public sealed class BlockEngine : IDisposable
         }
 
         NoteUse(block);
-        return lease <= TimeSpan.Zero || TryLease(block, block.HeldBytes, leases, lease, out _);
+        var main = MainOf(block);
+        return lease <= TimeSpan.Zero || TryLease(main, main.HeldBytes, leases, lease, out _);
     }
 
     /// <summary>Finds the longest prefix of <paramref name="keys"/> that is here and leases it. Counts as one use of each matched block.</summary>
@@ -371,6 +372,7 @@ public sealed class BlockEngine : IDisposable
     /// </summary>
     private void NoteUse(Block block, bool isFirst = false)
     {
+        block = MainOf(block);
         if (Volatile.Read(ref block.LeaseUntil) is var until && (until == 0 || until <= Now()))
         {
             Interlocked.Increment(ref block.Hits);
@@ -380,6 +382,9 @@ public sealed class BlockEngine : IDisposable
             }
         }
     }
+
+    /// <summary>A companion leaves with its block: what keeps the one must keep the other.</summary>
+    private static Block MainOf(Block block) => block.IsCompanion && Volatile.Read(ref block.Companion) is { } main ? main : block;
 
     private bool TryLease(Block block, long heldBytes, ConnectionLeases leases, TimeSpan lease, out long until)
     {
