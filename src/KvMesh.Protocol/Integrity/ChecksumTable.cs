@@ -8,9 +8,6 @@ namespace KvMesh.Protocol.Integrity;
 /// </summary>
 public static class ChecksumTable
 {
-    // A copy of this size leaves the second-level cache of the core before anybody reads it.
-    private const int StreamingBytes = 1024 * 1024;
-
     /// <summary>Entries in the table of a payload of <paramref name="payloadBytes"/>; an empty payload has none.</summary>
     public static int EntryCount(long payloadBytes) =>
         (int)((payloadBytes + Limits.ChecksumChunkBytes - 1) / Limits.ChecksumChunkBytes);
@@ -28,9 +25,9 @@ public static class ChecksumTable
     /// Copies the payload to the start of <paramref name="destination"/> and fills <paramref name="table"/> in the same pass: the
     /// table is of the bytes that were stored, even while somebody still writes to <paramref name="payload"/>.
     /// </summary>
-    public static void CopyAndCompute(ReadOnlySpan<byte> payload, Span<byte> destination, Span<uint> table)
+    /// <param name="streams">Whether to store past the cache: for payloads of a MiB and more that are not read again at once.</param>
+    public static void CopyAndCompute(ReadOnlySpan<byte> payload, Span<byte> destination, Span<uint> table, bool streams)
     {
-        var streams = payload.Length >= StreamingBytes;
         for (var entry = 0; entry < table.Length; entry++)
         {
             table[entry] = Crc32C.CopyAndAppend(0, Chunk(payload, entry), destination[(entry * Limits.ChecksumChunkBytes)..], streams);

@@ -13,7 +13,7 @@ internal static unsafe class SocketSettings
 
     public static void Apply(int descriptor, StreamSocketOptions options, bool isUnix)
     {
-        SetTimeout(descriptor, Libc.OptionReceiveTimeout, options.StallLimit);
+        SetTimeout(descriptor, Libc.OptionReceiveTimeout, ReceiveTick(options));
         SetTimeout(descriptor, Libc.OptionSendTimeout, options.StallLimit);
         SetBuffers(descriptor, options);
         if (!isUnix)
@@ -26,6 +26,10 @@ internal static unsafe class SocketSettings
             SetCongestionControl(descriptor, options.CongestionControl);
         }
     }
+
+    /// <summary>How long one receive blocks: the idle window, or less when stalls are to be noticed earlier.</summary>
+    public static TimeSpan ReceiveTick(StreamSocketOptions options) =>
+        options.IdleWindow > TimeSpan.Zero && options.IdleWindow < options.StallLimit ? options.IdleWindow : options.StallLimit;
 
     /// <summary>Kernel buffers must be sized before the handshake to count for the window scale: the dialer and the listener call this too.</summary>
     public static void SetBuffers(int descriptor, StreamSocketOptions options)

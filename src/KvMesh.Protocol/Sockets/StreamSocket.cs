@@ -17,7 +17,6 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
 
     private readonly SocketHandle _handle;
     private readonly StreamSocketOptions _options;
-    private readonly int _idleMilliseconds;
     private long _bytesReceived;
     private long _bytesSent;
 
@@ -25,7 +24,6 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
     {
         _handle = handle;
         _options = options;
-        _idleMilliseconds = (int)Math.Min(options.IdleWindow.TotalMilliseconds, int.MaxValue);
         RemoteAddress = remoteAddress;
         IsUnix = isUnix;
     }
@@ -67,34 +65,13 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
     /// <inheritdoc/>
     public int Receive(Span<byte> buffer)
     {
-        var descriptor = _handle.Hold();
-        try
-        {
-            return Receive(descriptor, buffer, 0);
-        }
-        finally
-        {
-            _handle.DangerousRelease();
-        }
+        var received = ReceiveWithin(buffer, _options.StallLimit);
+        return received >= 0 ? received : ThrowReceiveFailed();
     }
 
     /// <inheritdoc/>
-    public int ReceiveOrIdle(Span<byte> buffer)
-    {
-        var descriptor = _handle.Hold();
-        try
-        {
-            // A busy peer's next command is mostly there already: one call, no poll.
-            var received = Receive(descriptor, buffer, Libc.MessageDontWait);
-            return received >= 0 || !SocketCalls.WaitReadable(descriptor, _idleMilliseconds)
-                ? received
-                : Receive(descriptor, buffer, Libc.MessageDontWait);
-        }
-        finally
-        {
-            _handle.DangerousRelease();
-        }
-    }
+    public int ReceiveOrIdle(Span<byte> buffer) =>
+        _options.IdleWindow > TimeSpan.Zero ? ReceiveWithin(buffer, _options.IdleWindow) : ReceiveAvailable(buffer);
 
     /// <summary>As <see cref="ReceiveOrIdle"/> with an idle window of zero.</summary>
     public int ReceiveAvailable(Span<byte> buffer)
@@ -102,7 +79,7 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
         var descriptor = _handle.Hold();
         try
         {
-            return Receive(descriptor, buffer, Libc.MessageDontWait);
+            return ReceiveOnce(descriptor, buffer, Libc.MessageDontWait);
         }
         finally
         {
@@ -155,8 +132,17 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
         var socket = _handle.Hold();
         try
         {
-            var received = DescriptorMessage.Receive(socket, buffer, descriptors, out count);
-            Count(ref _bytesReceived, received < 0 ? ThrowReceiveFailed() : received);
+            var startedAt = Stopwatch.GetTimestamp();
+            nint received;
+            while ((received = DescriptorMessage.Receive(socket, buffer, descriptors, out count)) < 0)
+            {
+                if (Marshal.GetLastPInvokeError() != Libc.WouldBlock || Stopwatch.GetElapsedTime(startedAt) >= _options.StallLimit)
+                {
+                    ThrowReceiveFailed();
+                }
+            }
+
+            Count(ref _bytesReceived, received);
             return (int)received;
         }
         finally
@@ -216,7 +202,37 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
 
     private static void Count(ref long total, nint bytes) => Volatile.Write(ref total, total + bytes);
 
-    private int Receive(int descriptor, Span<byte> buffer, int flags)
+    /// <summary>
+    /// Blocks until bytes come, the stream ends, or the time is over (-1, with the last error saying so). The kernel wakes the
+    /// thread at the end of every idle window, so that one call serves both kinds of waiting and none needs a poll.
+    /// </summary>
+    private int ReceiveWithin(Span<byte> buffer, TimeSpan time)
+    {
+        var descriptor = _handle.Hold();
+        try
+        {
+            var received = ReceiveOnce(descriptor, buffer, 0);
+            if (received >= 0 || time <= SocketSettings.ReceiveTick(_options))
+            {
+                return received;
+            }
+
+            var tickedAt = Stopwatch.GetTimestamp();
+            while (received < 0 && Stopwatch.GetElapsedTime(tickedAt) + SocketSettings.ReceiveTick(_options) < time)
+            {
+                received = ReceiveOnce(descriptor, buffer, 0);
+            }
+
+            return received;
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+    }
+
+    /// <summary>Returns -1 when nothing came; any other failure throws.</summary>
+    private int ReceiveOnce(int descriptor, Span<byte> buffer, int flags)
     {
         Debug.Assert(!buffer.IsEmpty, "an empty buffer cannot tell bytes from the end of the stream");
         fixed (byte* target = buffer)
@@ -230,15 +246,14 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
                     return (int)received;
                 }
 
-                var error = Marshal.GetLastPInvokeError();
-                if (error == Libc.WouldBlock && flags != 0)
+                switch (Marshal.GetLastPInvokeError())
                 {
-                    return -1;
-                }
-
-                if (error != Libc.Interrupted)
-                {
-                    ThrowReceiveFailed();
+                    case Libc.WouldBlock:
+                        return -1;
+                    case Libc.Interrupted:
+                        continue;
+                    default:
+                        return ThrowReceiveFailed();
                 }
             }
         }
@@ -279,10 +294,10 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
     }
 
     [DoesNotReturn]
-    private nint ThrowReceiveFailed() => throw Failure("sent", "Receiving from");
+    private int ThrowReceiveFailed() => throw Failure("sent", "Receiving from");
 
     [DoesNotReturn]
-    private nint ThrowSendFailed() => throw Failure("took", "Sending to");
+    private int ThrowSendFailed() => throw Failure("took", "Sending to");
 
     private ChannelException Failure(string verb, string operation) => Marshal.GetLastPInvokeError() == Libc.WouldBlock
         ? new ChannelException($"The peer {RemoteAddress} {verb} nothing for {_options.StallLimit.TotalSeconds:0.###} s in the middle of a command.") { Fault = ChannelFault.Stalled }

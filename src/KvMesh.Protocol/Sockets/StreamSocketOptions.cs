@@ -6,10 +6,10 @@ public sealed record StreamSocketOptions
     /// <summary>The defaults.</summary>
     public static StreamSocketOptions Default { get; } = new();
 
-    /// <summary>How long a silent peer keeps a thread at a command boundary before <see cref="IByteChannel.ReceiveOrIdle"/> returns -1. Milliseconds resolution; 0: not at all.</summary>
+    /// <summary>How long a silent peer keeps a thread at a command boundary before <see cref="IByteChannel.ReceiveOrIdle"/> returns -1. Rounded up to ticks of the kernel (1 to 10 ms); 0: not at all.</summary>
     public TimeSpan IdleWindow { get; init; } = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>How long a peer may make no progress in the middle of a command. The kernel counts it from the call, so the end comes after one to two limits.</summary>
+    /// <summary>How long a peer may make no progress in the middle of a command. A send counts from its call, so that its end may come after two limits.</summary>
     public TimeSpan StallLimit { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long <see cref="StreamSocket.Connect"/> waits for each address of an endpoint.</summary>
