@@ -58,7 +58,7 @@ public sealed class BlockEngine : IDisposable
         {
             if (isUse)
             {
-                NoteUse(block, isFirst: wasLoaded && block.Hits == 0);
+                NoteUse(block, asPrefix: false, isFirst: wasLoaded && block.Hits == 0);
                 Interlocked.Increment(ref tenant.Counters.Hits);
                 Interlocked.Add(ref _counters.ReadBytes, block.PayloadBytes);
             }
@@ -85,7 +85,7 @@ public sealed class BlockEngine : IDisposable
             return false;
         }
 
-        NoteUse(block);
+        NoteUse(block, asPrefix: true);
         var main = MainOf(block);
         return lease <= TimeSpan.Zero || TryLease(main, main.HeldBytes, leases, lease, out _);
     }
@@ -96,7 +96,7 @@ public sealed class BlockEngine : IDisposable
         var matched = _matcher.Match(tenant, keys, out var deepest);
         while (deepest is not null && lease > TimeSpan.Zero)
         {
-            NoteUse(deepest);
+            NoteUse(deepest, asPrefix: true);
             if (TryLease(deepest, deepest.HeldBytes * matched, leases, lease, out var until))
             {
                 return Counted(tenant, keys.Count, new PrefixMatch(matched, until));
@@ -108,7 +108,7 @@ public sealed class BlockEngine : IDisposable
 
         if (deepest is not null)
         {
-            NoteUse(deepest);
+            NoteUse(deepest, asPrefix: true);
         }
 
         return Counted(tenant, keys.Count, new PrefixMatch(matched, 0));
@@ -136,7 +136,7 @@ public sealed class BlockEngine : IDisposable
 
         if (traits.IsContent && _registry.Find(tenant, key) is { } present)
         {
-            NoteUse(present);
+            NoteUse(present, asPrefix: false);
             Interlocked.Increment(ref _counters.DuplicateWrites);
             return ReserveStatus.AlreadyPresent;
         }
@@ -370,16 +370,21 @@ public sealed class BlockEngine : IDisposable
     /// Counts a use for retention, once per request: under a lease the request has been counted already. The first use of a copy
     /// on disk moves nothing: the block stays the next to leave until it is asked for again.
     /// </summary>
-    private void NoteUse(Block block, bool isFirst = false)
+    private void NoteUse(Block block, bool asPrefix, bool isFirst = false)
     {
         block = MainOf(block);
-        if (Volatile.Read(ref block.LeaseUntil) is var until && (until == 0 || until <= Now()))
+        if (Volatile.Read(ref block.LeaseUntil) is var until && until != 0 && until > Now())
+        {
+            return;
+        }
+
+        if (isFirst)
         {
             Interlocked.Increment(ref block.Hits);
-            if (!isFirst)
-            {
-                block.Tenant.Host.Touch(block);
-            }
+        }
+        else
+        {
+            block.Tenant.Host.Touch(block, asPrefix);
         }
     }
 

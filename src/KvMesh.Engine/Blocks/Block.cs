@@ -104,6 +104,9 @@ public sealed class Block
     internal Block? Older;
     internal bool IsRetained;
 
+    /// <summary>Number of the last drain of uses that took this block; owned by the touch buffer.</summary>
+    internal int DrainMark;
+
     internal bool IsDead => (Volatile.Read(ref _word) & Dead) != 0;
 
     internal bool IsResident => (Volatile.Read(ref _word) & (Resident | Dead)) == Resident;

@@ -171,10 +171,10 @@ internal sealed class HostTier : IDisposable
         }
     }
 
-    /// <summary>Notes a use of the block and its ancestors.</summary>
-    public void Touch(Block block)
+    /// <summary>Notes a use of the block, and of its ancestors when it was used as the end of a prefix.</summary>
+    public void Touch(Block block, bool withAncestors)
     {
-        if (!_touches.Add(block, _clock.Next()) && _order.TryEnter())
+        if (!_touches.Add(block, _clock.Next(), withAncestors) && _order.TryEnter())
         {
             try
             {

@@ -18,14 +18,14 @@ public enum VictimVerdict
 /// <summary>
 /// Decides which resident block leaves next. One instance per tenant and arena; every member is called under the host
 /// tier's order lock, so implementations need no lock of their own. Requests are numbered in order of time, in ticks of
-/// 100 ns. All members are O(1), amortised, and O(chain) for a touch.
+/// 100 ns. All members are O(1), amortised.
 /// </summary>
 public interface IRetentionPolicy
 {
     /// <summary>A block became resident. With <paramref name="lowInterest"/> it has yet to show that it is asked for again.</summary>
     void Add(Block block, long request, bool lowInterest);
 
-    /// <summary>A request used the block, and with it every ancestor of its chain.</summary>
+    /// <summary>A request used the block. Uses come in order of time, those of one chain tail first.</summary>
     void Touch(Block block, long request);
 
     /// <summary>The block is no longer resident.</summary>

