@@ -1,6 +1,5 @@
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Events;
-using KvMesh.Engine.Host;
 using KvMesh.Engine.Leases;
 using KvMesh.Engine.Telemetry;
 using KvMesh.Protocol;
@@ -17,11 +16,10 @@ public sealed class BlockEngine : IDisposable
     private readonly EngineOptions _options;
     private readonly TimeProvider _time;
     private readonly BlockRegistry _registry;
-    private readonly Evictor _evictor;
+    private readonly BlockWriter _writer;
     private readonly EngineCounters _counters;
     private readonly PrefixMatcher _matcher;
     private readonly EngineHost _host;
-    private readonly Action<Block> _publishDescriptor = PublishDescriptor;
 
     private BlockEngine(EngineHost host, EngineOptions options, TimeProvider time, ILoggerFactory loggers)
     {
@@ -29,7 +27,7 @@ public sealed class BlockEngine : IDisposable
         _options = options;
         _time = time;
         _registry = host.Registry;
-        _evictor = host.Evictor;
+        _writer = new BlockWriter(_registry, host.Evictor, host.Counters, options.MaxBlockBytes);
         _counters = host.Counters;
         _matcher = new PrefixMatcher(_registry);
         _host.Start(this, loggers.CreateLogger<BlockEngine>());
@@ -128,50 +126,21 @@ public sealed class BlockEngine : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(key.Length, Limits.MaxKeyBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(payloadBytes);
-        reservation = null;
-        if (payloadBytes > _options.MaxBlockBytes)
-        {
-            return ReserveStatus.TooLarge;
-        }
-
-        if (traits.IsContent && _registry.Find(tenant, key) is { } present)
+        if (traits.IsContent && payloadBytes <= _options.MaxBlockBytes && _registry.Find(tenant, key) is { } present)
         {
             NoteUse(present, asPrefix: false);
             Interlocked.Increment(ref _counters.DuplicateWrites);
+            reservation = null;
             return ReserveStatus.AlreadyPresent;
         }
 
-        var scope = tenant.ScopeOf(NameOrUnknown(traits.Model), NameOrUnknown(traits.Revision));
-        var extentBytes = Extent.BytesFor(payloadBytes, Trailer.NameBytes(scope, key.Length));
-        if (Extent.RoundUp(extentBytes) > tenant.Host.CapacityBytes)
-        {
-            return ReserveStatus.TooLarge;
-        }
-
-        if (!_evictor.TryAllocate(tenant, extentBytes, out var extent))
-        {
-            Interlocked.Increment(ref _counters.RefusedWrites);
-            return ReserveStatus.Full;
-        }
-
-        var related = traits.CompanionOf.IsEmpty ? traits.ParentKey : traits.CompanionOf;
-        var block = new Block(
-            scope, _registry.DigestOf(tenant, key), key.ToArray(), payloadBytes, traits.Flags, related.IsEmpty ? default : _registry.DigestOf(tenant, related))
-        {
-            Extent = extent,
-        };
-        reservation = new Reservation(block);
-        return ReserveStatus.Reserved;
+        return _writer.TryReserve(tenant, key, payloadBytes, traits, out reservation);
     }
 
     /// <summary>
     /// Makes a filled reservation visible: its payload and checksum table are complete. Ends the reservation whatever the outcome.
     /// </summary>
-    public SealStatus Seal(Reservation reservation, in SealOptions options)
-    {
-        var block = reservation.End();
-        return EndSeal(block, _registry.Publish(block, options, _publishDescriptor));
-    }
+    public SealStatus Seal(Reservation reservation, in SealOptions options) => _writer.Seal(reservation.End(), options);
 
     /// <summary>
     /// As <see cref="Seal(Reservation, in SealOptions)"/>, and opens the block that was there at that moment, for SET's GET.
@@ -182,9 +151,9 @@ public sealed class BlockEngine : IDisposable
         while (true)
         {
             previous = TryRead(block.Tenant, block.Key.Span, ReadIntent.Inspect, out var read) ? read : null;
-            if (_registry.TryPublishOver(previous?.Block, block, options, _publishDescriptor, out var status))
+            if (_writer.TrySealOver(previous?.Block, block, options, out var status))
             {
-                return EndSeal(block, status);
+                return status;
             }
 
             previous?.Dispose();
@@ -192,12 +161,7 @@ public sealed class BlockEngine : IDisposable
     }
 
     /// <summary>Gives a reservation back. Nothing becomes visible.</summary>
-    public void Abort(Reservation reservation)
-    {
-        var block = reservation.End();
-        Interlocked.Increment(ref _counters.AbortedWrites);
-        block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: false);
-    }
+    public void Abort(Reservation reservation) => _writer.Abort(reservation.End());
 
     /// <summary>Removes a block at once, also under a lease. False when there was none.</summary>
     public bool Remove(Tenant tenant, ReadOnlySpan<byte> key) =>
@@ -297,32 +261,6 @@ public sealed class BlockEngine : IDisposable
             _host.LogQuarantine(block);
         }
     }
-
-    private static void PublishDescriptor(Block block)
-    {
-        var host = block.Tenant.Host;
-        block.IsVerified = true;
-        block.StartResident();
-        host.Descriptors.Publish(block.Extent.Descriptor, Trailer.Write(host.Arena, block) with { ExpiresAt = block.ExpiresAt });
-    }
-
-    private SealStatus EndSeal(Block block, SealStatus status)
-    {
-        if (status == SealStatus.Sealed)
-        {
-            block.Tenant.Host.Retain(block);
-            Interlocked.Increment(ref _counters.Writes);
-            Interlocked.Add(ref _counters.WrittenBytes, block.PayloadBytes);
-            return status;
-        }
-
-        block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: false);
-        Interlocked.Increment(ref status == SealStatus.AlreadyPresent ? ref _counters.DuplicateWrites : ref _counters.RefusedWrites);
-        return status;
-    }
-
-    private static string NameOrUnknown(string? name) =>
-        name is null || System.Text.Encoding.UTF8.GetByteCount(name) > Trailer.MaxNameBytes ? "" : name;
 
     private static BlockInfo InfoOf(Block block) => new(
         block.PayloadBytes, block.Tiers, block.IsContent, Volatile.Read(ref block.ExpiresAt), block.Hits, block.TableChecksum,
