@@ -8,7 +8,7 @@ public readonly record struct TimeWindow(int Minutes, int SecondsPerPoint)
 
     public int Points => Minutes * 60 / SecondsPerPoint;
 
-    /// <summary>The window with that many minutes; five when the text names none.</summary>
-    public static TimeWindow Parse(string? minutes) =>
-        All.FirstOrDefault(window => minutes == window.Minutes.ToString(), All[1]);
+    /// <summary>The window with that many minutes; when the text names none, five, or less for a node that is younger.</summary>
+    public static TimeWindow Parse(string? minutes, int historySeconds) =>
+        All.FirstOrDefault(window => minutes == window.Minutes.ToString(), historySeconds > All[0].Minutes * 60 ? All[1] : All[0]);
 }

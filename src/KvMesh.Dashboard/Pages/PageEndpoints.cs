@@ -32,7 +32,6 @@ internal sealed class PageEndpoints(
             return Page<FullPage>(StatusCodes.Status503ServiceUnavailable, new() { [nameof(FullPage.Limit)] = slots.Limit });
         }
 
-        var window = TimeWindow.Parse(context.Request.Query["window"]);
         using var look = feeds.Attach(viewer.Token);
         var picture = await FirstPictureAsync(look.Feed, context.RequestAborted).ConfigureAwait(false);
         if (picture.State is FeedState.NeedsToken or FeedState.LacksRights)
@@ -41,6 +40,7 @@ internal sealed class PageEndpoints(
             return AskForToken(words, StatusCodes.Status401Unauthorized);
         }
 
+        var window = TimeWindow.Parse(context.Request.Query["window"], picture.History.Count);
         var html = Encoding.UTF8.GetString(await frames.RenderAsync(look.Feed, picture, window).ConfigureAwait(false));
         return Page<BoardPage>(StatusCodes.Status200OK, new()
         {

@@ -56,7 +56,7 @@ internal sealed class ViewSocket(
 
     private async Task ShowAsync(HttpContext context, WebSocket socket, Viewer viewer, CancellationTokenSource ending)
     {
-        var window = TimeWindow.Parse(context.Request.Query["window"]);
+        var window = TimeWindow.Parse(context.Request.Query["window"], historySeconds: 0);
         using var look = feeds.Attach(viewer.Token);
         var gone = WaitUntilGoneAsync(socket, ending);
         try

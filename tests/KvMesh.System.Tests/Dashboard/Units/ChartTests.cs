@@ -8,14 +8,15 @@ public sealed class ChartTests
 {
     private const long Start = 1_800_000_000_000;
 
-    private static readonly TimeWindow FiveMinutes = TimeWindow.Parse("5");
+    private static readonly TimeWindow FiveMinutes = TimeWindow.Parse("5", 0);
 
     [Fact]
-    public void A_window_that_is_not_offered_is_five_minutes()
+    public void A_window_that_is_not_offered_fits_what_there_is()
     {
-        Assert.Equal(2, TimeWindow.Parse("2").Minutes);
-        Assert.Equal(5, TimeWindow.Parse(null).Minutes);
-        Assert.Equal(5, TimeWindow.Parse("1000000").Minutes);
+        Assert.Equal(10, TimeWindow.Parse("10", 3).Minutes);
+        Assert.Equal(2, TimeWindow.Parse(null, 120).Minutes);
+        Assert.Equal(5, TimeWindow.Parse(null, 121).Minutes);
+        Assert.Equal(5, TimeWindow.Parse("1000000", 600).Minutes);
         Assert.All(TimeWindow.All, window => Assert.Equal(window.Minutes * 60, window.Points * window.SecondsPerPoint));
     }
 
