@@ -12,6 +12,13 @@ internal static class TierNames
         _ => tier,
     };
 
+    public static string Place(string tier) => tier switch
+    {
+        "host" => "in RAM",
+        "disk" => "on disk",
+        _ => $"in {tier}",
+    };
+
     public static string OfProtocol(string protocol) => protocol switch
     {
         "native" => "Native",
