@@ -93,21 +93,21 @@ internal sealed class DataDirectory : IDisposable
 
     private static FileStream TakeLock(string path)
     {
-        var file = System.IO.Path.Combine(path, "lock");
+        // The runtime locks the file also against readers, so who holds it is written beside it.
+        var owner = System.IO.Path.Combine(path, "owner");
+        FileStream stream;
         try
         {
-            var stream = new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            stream.SetLength(0);
-            stream.Write(System.Text.Encoding.ASCII.GetBytes($"{Environment.ProcessId}\n"));
-            stream.Flush();
-            return stream;
+            stream = new FileStream(System.IO.Path.Combine(path, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException exception)
+        catch (IOException exception) when (File.Exists(owner))
         {
-            using var reader = new StreamReader(new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
-            var owner = reader.ReadLine();
-            throw new EngineStartException($"Engine:DataDirectory {path} is in use by process {owner}. Stop it, or choose another directory.", exception);
+            throw new EngineStartException(
+                $"Engine:DataDirectory {path} is in use by process {File.ReadAllText(owner).Trim()}. Stop it, or choose another directory.", exception);
         }
+
+        File.WriteAllText(owner, $"{Environment.ProcessId}\n");
+        return stream;
     }
 
     private static (Guid Store, DigestSecret Secret) ReadOrCreateIdentity(string file)
