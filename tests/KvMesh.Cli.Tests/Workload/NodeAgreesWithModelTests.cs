@@ -1,0 +1,41 @@
+using KvMesh.Cli.Hosting;
+using KvMesh.Cli.Workload;
+
+namespace KvMesh.Cli.Tests.Workload;
+
+/// <summary>A node that keeps N blocks hits what the plain LRU model of N blocks hits.</summary>
+public sealed class NodeAgreesWithModelTests
+{
+    private const int BlockBytes = 4096;
+    private const int Capacity = 2000;
+
+    [Theory]
+    [InlineData("native", 0.003)]
+    [InlineData("shm", 0.003)]
+    [InlineData("resp", 0.005)]
+    public async Task Hit_ratios_agree_on_a_synthetic_trace(string via, double tolerance)
+    {
+        var requests = ConversationGenerator.Generate(new ConversationOptions
+        {
+            Requests = 2000,
+            ActiveSessions = 120,
+            SystemPrompts = 60,
+        });
+        var model = new LruModel(Capacity);
+        requests.ForEach(model.Serve);
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        var options = new EmbeddedNodeOptions { ArenaBytes = EmbeddedNodeOptions.ArenaBytesFor(Capacity, BlockBytes), MaxResidentBlocks = Capacity };
+        await using var node = await EmbeddedNode.StartAsync(options, limit.Token);
+        var keys = new WorkloadKeys("model", 1, BlockBytes);
+        var door = DoorTarget.Of(node, Enum.Parse<Via>(via, ignoreCase: true));
+        await using var fleet = await WorkloadFleet.OpenAsync(door, keys, 1, TimeProvider.System, limit.Token);
+        var runner = new WorkloadRunner(requests, fleet.Clients, TimeProvider.System, speed: 0);
+
+        await runner.RunAsync(limit.Token);
+
+        var totals = runner.Totals;
+        Assert.Equal((0, 0), (totals.MismatchedBytes, totals.Errors));
+        Assert.InRange(model.HitRatio, 0.2, 0.9);
+        Assert.InRange(totals.HitRatio, model.HitRatio - tolerance, model.HitRatio + tolerance);
+    }
+}
