@@ -1,3 +1,4 @@
+using KvMesh.Client.Admin;
 using KvMesh.Dashboard.Access;
 using Microsoft.Playwright;
 
@@ -36,6 +37,7 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
         }
 
         // With the load gone both must come to rest at the same figures.
+        await WaitUntilNobodyIsConnectedAsync(admin);
         var status = await admin.GetStatusAsync(CancellationToken.None);
         await visitor.FigureAsync("#tile-read", read => read == status.Traffic.ReadBytes, $"{status.Traffic.ReadBytes} as in /api/v1/status");
         await visitor.FigureAsync("#tile-written", written => written == status.Traffic.WrittenBytes, $"{status.Traffic.WrittenBytes} as in /api/v1/status");
@@ -170,6 +172,21 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
 
         Assert.Equal("dark", await page.EvaluateAsync<string>("getComputedStyle(document.documentElement).colorScheme"));
         Assert.Equal("Colours: dark", await page.Locator("#theme").GetAttributeAsync("aria-label"));
+    }
+
+    /// <summary>The node may still be answering the last request of a client that hung up.</summary>
+    private static async Task WaitUntilNobodyIsConnectedAsync(AdminClient admin)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(15));
+        await foreach (var update in admin.WatchAsync(patience.Token))
+        {
+            if (update.Status.Protocols.All(protocol => protocol.OpenConnections == 0))
+            {
+                return;
+            }
+        }
+
+        Assert.Fail("The node ended its stream while a client was still connected.");
     }
 
     private static async Task GiveTokenAsync(IPage page, string token)
