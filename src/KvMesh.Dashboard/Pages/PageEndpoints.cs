@@ -116,7 +116,7 @@ internal sealed class PageEndpoints(
     {
         TokenVerdict.Unknown => "The node does not know this token.",
         TokenVerdict.LacksRights => "The node knows this token, but it may not see the node's figures. It needs the right “admin”.",
-        TokenVerdict.NotChecked => "This node has no credentials, so it is shown on its own machine only. Give it a token file, or start it with --insecure.",
+        TokenVerdict.NotChecked => "This node has no credentials, so it is shown on its own machine only, as localhost. Give it a token file, or start it with --insecure.",
         TokenVerdict.NoAnswer => "The node does not answer, so the token could not be checked. Please try again.",
         _ => throw new ArgumentOutOfRangeException(nameof(verdict), verdict, null),
     };
