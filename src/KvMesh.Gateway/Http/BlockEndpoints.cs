@@ -47,6 +47,7 @@ internal static class BlockEndpoints
 
         routes.MapPost(AdminRoutes.Purge, (HttpContext context, CancellationToken cancellationToken) => PurgeAsync(node, context, cancellationToken))
             .Describe("purge", "Removes every block of a tenant, of one model, or of one revision, in constant time.", AccessRights.Remove)
+            // Routing refuses other types: a page of another origin cannot send this one without asking first.
             .Accepts<PurgeRequest>("application/json")
             .ProducesProblem(StatusCodes.Status415UnsupportedMediaType);
     }
@@ -93,13 +94,6 @@ internal static class BlockEndpoints
     private static async Task<Results<Ok<PurgeResult>, ProblemHttpResult>> PurgeAsync(
         NodeView node, HttpContext context, CancellationToken cancellationToken)
     {
-        if (!context.Request.HasJsonContentType())
-        {
-            // A page of another origin cannot send this type without asking first.
-            return Problems.Field(
-                "Content-Type", context.Request.ContentType, "it must be application/json", StatusCodes.Status415UnsupportedMediaType);
-        }
-
         PurgeRequest? request;
         try
         {
@@ -108,6 +102,11 @@ internal static class BlockEndpoints
         catch (JsonException exception)
         {
             return Problems.Field(exception.Path ?? "body", exception.Message, "it must be an object with tenant, model and revision, each text or null");
+        }
+
+        catch (BadHttpRequestException exception)
+        {
+            return Problems.Field("body", exception.Message, $"the limit is {HttpDoorOptions.MaxBodyBytes} bytes", exception.StatusCode);
         }
 
         if (request is null)

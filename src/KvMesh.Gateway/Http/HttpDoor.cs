@@ -3,7 +3,9 @@ using KvMesh.Gateway.Http.History;
 using KvMesh.Protocol.Admin;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.RateLimiting;
+using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace KvMesh.Gateway.Http;
@@ -37,7 +39,7 @@ public static class HttpDoor
         var node = application.Services.GetRequiredService<NodeView>();
         var history = application.Services.GetRequiredService<NodeHistory>();
         application.UseExceptionHandler();
-        application.UseStatusCodePages();
+        application.UseStatusCodePages(static page => Explain(page.HttpContext).ExecuteAsync(page.HttpContext));
         application.UseRateLimiter();
         application.UseMiddleware<AccessGate>();
 
@@ -47,6 +49,17 @@ public static class HttpDoor
         ProbeEndpoints.Map(application, node);
         application.MapOpenApi(AdminRoutes.OpenApi);
     }
+
+    /// <summary>Says what routing refused.</summary>
+    private static ProblemHttpResult Explain(HttpContext context) => context.Response.StatusCode switch
+    {
+        StatusCodes.Status404NotFound => Problems.Field("path", context.Request.Path, "see /openapi/v1.json for what is here", StatusCodes.Status404NotFound),
+        StatusCodes.Status405MethodNotAllowed => Problems.Field(
+            "method", context.Request.Method, $"it must be {context.Response.Headers.Allow}", StatusCodes.Status405MethodNotAllowed),
+        StatusCodes.Status415UnsupportedMediaType => Problems.Field(
+            "Content-Type", context.Request.ContentType, "it must be application/json", StatusCodes.Status415UnsupportedMediaType),
+        var status => Problems.Plain(status, ReasonPhrases.GetReasonPhrase(status), "The request was refused."),
+    };
 
     private static void AddLimits(RateLimiterOptions limiter, int requestsPerSecond)
     {

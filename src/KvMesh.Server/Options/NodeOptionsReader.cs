@@ -66,6 +66,11 @@ public static class NodeOptionsReader
     {
         options.DataDirectory = Path.GetFullPath(options.DataDirectory.Length > 0 ? options.DataDirectory : DefaultDataDirectory(environment));
         options.Engine.DataDirectory = options.DataDirectory;
+        if (options.Engine.Disk.Directory.Length == 0)
+        {
+            options.Engine.Disk.Directory = Path.Combine(options.DataDirectory, "disk");
+        }
+
         if (options.Unix.Path.Length == 0)
         {
             options.Unix.Path = Path.Combine(options.DataDirectory, "native.sock");

@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Text;
 using System.Text.RegularExpressions;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Disk;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Resp;
 using KvMesh.Protocol;
@@ -29,6 +30,7 @@ internal static class NodeOptionsRules
         CheckFiles(options, errors);
         CheckTenants(options, errors);
         CheckEngine(options, errors);
+        CheckDisk(options.Engine.Disk, errors);
         CheckPatterns(options.Resp.Rules, errors);
         return errors;
     }
@@ -163,6 +165,18 @@ internal static class NodeOptionsRules
         if (tenants.Count > 0 && options.Access.TokenFile.Length == 0 && tenants.All(tenant => tenant.Name != Tenant.DefaultName))
         {
             errors.Add($"Engine:Tenants does not name \"{Tenant.DefaultName}\", to whom connections without credentials belong; add it, or set Access:TokenFile.");
+        }
+    }
+
+    private static void CheckDisk(DiskOptions disk, List<string> errors)
+    {
+        if (disk.CapacityBytes > 0)
+        {
+            errors.AddRange(disk.Validate());
+        }
+        else if (disk.CapacityBytes < 0)
+        {
+            errors.Add($"Engine:Disk:CapacityBytes is {disk.CapacityBytes}; it must be 0, which switches the disk tier off, or more.");
         }
     }
 

@@ -1,0 +1,177 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using KvMesh.Protocol.Admin;
+using KvMesh.Server.Options;
+using KvMesh.TestKit;
+using Microsoft.Extensions.Logging;
+
+namespace KvMesh.Server.Tests;
+
+public sealed class KvMeshNodeTests : IDisposable
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
+    private readonly TemporaryDirectory _directory = new();
+
+    [Theory]
+    [InlineData("Http")]
+    [InlineData("Native")]
+    [InlineData("Resp")]
+    public async Task A_port_in_use_is_named_and_nothing_is_left_behind(string door)
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        var port = ((IPEndPoint)other.LocalEndpoint).Port;
+        var options = TestNode.Options(_directory.Path);
+        switch (door)
+        {
+            case "Http":
+                options.Http.Port = port;
+                break;
+            case "Native":
+                options.Native.Port = port;
+                break;
+            default:
+                options.Resp.Port = port;
+                break;
+        }
+
+        var exception = await Assert.ThrowsAsync<NodeStartException>(() => KvMeshNode.StartAsync(options, CancellationToken.None));
+
+        Assert.Contains($"{door}:Port", exception.Message, StringComparison.Ordinal);
+        Assert.Contains(port.ToString(), exception.Message, StringComparison.Ordinal);
+        await using var second = await KvMeshNode.StartAsync(TestNode.Options(_directory.Path), CancellationToken.None);
+    }
+
+    [Fact]
+    public async Task Two_nodes_on_one_folder_are_refused()
+    {
+        await using var first = await KvMeshNode.StartAsync(TestNode.Options(_directory.Path), CancellationToken.None);
+
+        var exception = await Assert.ThrowsAsync<NodeStartException>(() => KvMeshNode.StartAsync(TestNode.Options(_directory.Path), CancellationToken.None));
+
+        Assert.Contains(_directory.Path, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Wrong_options_of_a_program_are_reported_at_once()
+    {
+        var options = TestNode.Options(_directory.Path);
+        options.Http.Port = -1;
+        options.Engine.TenantLeaseShare = 3;
+
+        var exception = await Assert.ThrowsAsync<NodeOptionsException>(() => KvMeshNode.StartAsync(options, CancellationToken.None));
+
+        Assert.Equal(2, exception.Errors.Count);
+    }
+
+    [Fact]
+    public async Task Doors_that_are_off_are_closed_and_a_stop_frees_the_rest()
+    {
+        var options = TestNode.Options(_directory.Path);
+        options.Native.Enabled = false;
+        options.Resp.Enabled = false;
+        options.Unix.Enabled = false;
+        var node = await KvMeshNode.StartAsync(options, CancellationToken.None);
+        Assert.Equal((null, null, null), (node.Endpoints.Native, node.Endpoints.Resp, node.Endpoints.UnixSocket));
+
+        await node.StopAsync(CancellationToken.None);
+        await node.StopAsync(CancellationToken.None);
+
+        using var http = new HttpClient { BaseAddress = node.Endpoints.Http };
+        await Assert.ThrowsAsync<HttpRequestException>(() => http.GetAsync(AdminRoutes.Healthy));
+    }
+
+    [Fact]
+    public async Task A_node_with_live_viewers_stops_at_once()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var stream = await node.Http.GetStreamAsync(AdminRoutes.Live);
+        await stream.ReadExactlyAsync(new byte[10]);
+
+        await node.Node.StopAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public async Task The_service_manager_hears_of_start_and_stop()
+    {
+        var path = Path.Combine(_directory.Path, "notify");
+        using var manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = 10_000 };
+        manager.Bind(new UnixDomainSocketEndPoint(path));
+        var node = await TestNode.StartAsync(surroundings: new NodeSurroundings { NotifySocket = path });
+
+        Assert.StartsWith($"READY=1\nMAINPID={Environment.ProcessId}\nSTATUS=Serving on {node.Node.Endpoints.Http}", Receive(), StringComparison.Ordinal);
+
+        await node.DisposeAsync();
+        Assert.StartsWith("STOPPING=1\n", Receive(), StringComparison.Ordinal);
+
+        string Receive()
+        {
+            var buffer = new byte[1024];
+            return Encoding.UTF8.GetString(buffer, 0, manager.Receive(buffer));
+        }
+    }
+
+    [Fact]
+    public async Task A_successor_takes_connections_and_blocks_over()
+    {
+        var first = await StartAsync(takeOver: false);
+        using var client = new TcpClient();
+        await client.ConnectAsync(first.Endpoints.Resp!);
+        Assert.Equal("+OK\r\n", await AskAsync(client, "SET a hello\r\n", 5));
+
+        await using var second = await StartAsync(takeOver: true);
+
+        await first.Ended.WaitAsync(Limit);
+        Assert.Equal(first.Endpoints.Resp, second.Endpoints.Resp);
+        Assert.Equal("$5\r\nhello\r\n", await AskAsync(client, "GET a\r\n", 11));
+        await first.StopAsync(CancellationToken.None).WaitAsync(Limit);
+        Assert.Equal("$5\r\nhello\r\n", await AskAsync(client, "GET a\r\n", 11));
+    }
+
+    [Fact]
+    public async Task A_successor_that_cannot_start_leaves_the_node_serving()
+    {
+        await using var first = await StartAsync(takeOver: false);
+        using var client = new TcpClient();
+        await client.ConnectAsync(first.Endpoints.Resp!);
+        Assert.Equal("+OK\r\n", await AskAsync(client, "SET a hello\r\n", 5));
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+
+        await Assert.ThrowsAsync<NodeStartException>(() => StartAsync(takeOver: true, options => options.Http.Port = ((IPEndPoint)other.LocalEndpoint).Port));
+
+        Assert.Equal("$5\r\nhello\r\n", await AskAsync(client, "GET a\r\n", 11));
+        Assert.False(first.Ended.IsCompleted);
+    }
+
+    [Fact]
+    public async Task Taking_over_from_nobody_is_refused()
+    {
+        var exception = await Assert.ThrowsAsync<NodeStartException>(() => StartAsync(takeOver: true));
+
+        Assert.Contains("No node to take over from", exception.Message, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _directory.Dispose();
+
+    private static async Task<string> AskAsync(TcpClient client, string command, int answerBytes)
+    {
+        var stream = client.GetStream();
+        await stream.WriteAsync(Encoding.ASCII.GetBytes(command));
+        var answer = new byte[answerBytes];
+        using var limit = new CancellationTokenSource(Limit);
+        await stream.ReadExactlyAsync(answer, limit.Token);
+        return Encoding.ASCII.GetString(answer);
+    }
+
+    private Task<KvMeshNode> StartAsync(bool takeOver, Action<NodeOptions>? configure = null)
+    {
+        var options = TestNode.Options(_directory.Path);
+        options.Engine.RemoveArenaOnStop = false;
+        configure?.Invoke(options);
+        var surroundings = new NodeSurroundings { TakeOver = takeOver, NotifySocket = null, Logging = logging => logging.SetMinimumLevel(LogLevel.None) };
+        return KvMeshNode.StartAsync(NodeOptionsReader.Check(options), surroundings, CancellationToken.None);
+    }
+}
