@@ -56,7 +56,7 @@ public sealed class BlockEngine : IDisposable
         {
             if (isUse)
             {
-                NoteUse(block, asPrefix: false, isFirst: wasLoaded && block.Hits == 0);
+                NoteRead(block, isFirst: wasLoaded && block.Hits == 0);
                 Interlocked.Increment(ref tenant.Counters.Hits);
                 Interlocked.Add(ref _counters.ReadBytes, block.PayloadBytes);
             }
@@ -83,7 +83,7 @@ public sealed class BlockEngine : IDisposable
             return false;
         }
 
-        NoteUse(block, asPrefix: true);
+        NotePrefix(block);
         var main = MainOf(block);
         return lease <= TimeSpan.Zero || TryLease(main, main.HeldBytes, leases, lease, out _);
     }
@@ -94,7 +94,7 @@ public sealed class BlockEngine : IDisposable
         var matched = _matcher.Match(tenant, keys, out var deepest);
         while (deepest is not null && lease > TimeSpan.Zero)
         {
-            NoteUse(deepest, asPrefix: true);
+            NotePrefix(deepest);
             if (TryLease(deepest, deepest.HeldBytes * matched, leases, lease, out var until))
             {
                 return Counted(tenant, keys.Count, new PrefixMatch(matched, until));
@@ -106,7 +106,7 @@ public sealed class BlockEngine : IDisposable
 
         if (deepest is not null)
         {
-            NoteUse(deepest, asPrefix: true);
+            NotePrefix(deepest);
         }
 
         return Counted(tenant, keys.Count, new PrefixMatch(matched, 0));
@@ -128,7 +128,7 @@ public sealed class BlockEngine : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(payloadBytes);
         if (traits.IsContent && payloadBytes <= _options.MaxBlockBytes && _registry.Find(tenant, key) is { } present)
         {
-            NoteUse(present, asPrefix: false);
+            NoteRead(present, isFirst: false);
             Interlocked.Increment(ref _counters.DuplicateWrites);
             reservation = null;
             return ReserveStatus.AlreadyPresent;
@@ -304,25 +304,33 @@ public sealed class BlockEngine : IDisposable
         }
     }
 
-    /// <summary>
-    /// Counts a use for retention, once per request: under a lease the request has been counted already. The first use of a copy
-    /// on disk moves nothing: the block stays the next to leave until it is asked for again.
-    /// </summary>
-    private void NoteUse(Block block, bool asPrefix, bool isFirst = false)
+    /// <summary>A request asked for the chain up to here: a use of the block and its ancestors.</summary>
+    private static void NotePrefix(Block block)
     {
-        block = MainOf(block);
-        if (Volatile.Read(ref block.LeaseUntil) is var until && until != 0 && until > Now())
+        var main = MainOf(block);
+        main.Tenant.Host.Touch(main, withAncestors: true);
+    }
+
+    /// <summary>
+    /// Counts a read for retention, unless the block is under a lease: then the request that reads it has been counted when it
+    /// asked for the lease. The first use of a copy on disk moves nothing: the block stays the next to leave until it is asked
+    /// for again.
+    /// </summary>
+    private void NoteRead(Block block, bool isFirst)
+    {
+        var main = MainOf(block);
+        if (Volatile.Read(ref main.LeaseUntil) is var until && until != 0 && until > Now())
         {
             return;
         }
 
         if (isFirst)
         {
-            Interlocked.Increment(ref block.Hits);
+            Interlocked.Increment(ref main.Hits);
         }
         else
         {
-            block.Tenant.Host.Touch(block, asPrefix);
+            main.Tenant.Host.Touch(main, withAncestors: false);
         }
     }
 

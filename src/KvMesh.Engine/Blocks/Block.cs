@@ -56,6 +56,21 @@ public sealed class Block
     /// <summary>The block before this one in its chain, when it is here.</summary>
     public Block? Parent => Chain?.Parent?.Block;
 
+    /// <summary>Blocks that follow this one, newest first, as far as they are here.</summary>
+    internal IEnumerable<Block> ChildBlocks
+    {
+        get
+        {
+            for (var node = Chain?.FirstChild; node is not null; node = node.NextSibling)
+            {
+                if (node.Block is { } child)
+                {
+                    yield return child;
+                }
+            }
+        }
+    }
+
     /// <summary>Whether blocks that follow this one are here, in any tier.</summary>
     public bool HasChildren => Chain is { Children: > 0 };
 

@@ -18,7 +18,47 @@ internal sealed class ChainNode(KeyDigest digest)
     /// <summary>Nodes whose parent this is.</summary>
     public int Children;
 
+    /// <summary>One of the children, and from child to child the others. Readers without the ledger's lock may see an old one.</summary>
+    public ChainNode? FirstChild;
+    public ChainNode? NextSibling;
+
+    private ChainNode? _previousSibling;
     private int _depth;
+
+    /// <summary>Puts this node below <paramref name="parent"/>. Under the ledger's lock.</summary>
+    public void Join(ChainNode parent)
+    {
+        Parent = parent;
+        parent.Children++;
+        NextSibling = parent.FirstChild;
+        if (NextSibling is not null)
+        {
+            NextSibling._previousSibling = this;
+        }
+
+        parent.FirstChild = this;
+    }
+
+    /// <summary>Takes this node from its parent. Under the ledger's lock.</summary>
+    public void Leave()
+    {
+        if (_previousSibling is not null)
+        {
+            _previousSibling.NextSibling = NextSibling;
+        }
+        else
+        {
+            Parent!.FirstChild = NextSibling;
+        }
+
+        if (NextSibling is not null)
+        {
+            NextSibling._previousSibling = _previousSibling;
+        }
+
+        Parent!.Children--;
+        Parent = NextSibling = _previousSibling = null;
+    }
 
     /// <summary>Blocks from the first of the chain to this one, or 0 when one of them is missing. Remembered once known.</summary>
     public int Depth()
@@ -70,8 +110,7 @@ internal sealed class ChainLedger
                 var node = block.Chain ??= new ChainNode(block.Digest) { Block = block };
                 if (node.Parent is null && digest != block.Digest)
                 {
-                    node.Parent = NodeOf(digest, findParent);
-                    node.Parent.Children++;
+                    node.Join(NodeOf(digest, findParent));
                 }
             }
 
@@ -135,8 +174,7 @@ internal sealed class ChainLedger
     {
         while (node.Parent is { } parent)
         {
-            node.Parent = null;
-            parent.Children--;
+            node.Leave();
             if (parent.Block is not null || parent.Children > 0)
             {
                 return;

@@ -156,6 +156,8 @@ internal sealed class HostTier : IDisposable
 
         lock (_order)
         {
+            // The uses so far come first: the new block takes its place beside a parent that this very request has used.
+            _touches.DrainNeedsLock();
             if (!block.IsDead && !block.IsRetained && (!block.IsCompanion || block.Companion is null))
             {
                 block.Tenant.Retention.Add(block, _clock.Next(), lowInterest);

@@ -11,6 +11,9 @@ internal sealed class LruPolicy : IRetentionPolicy
     /// <summary>A parent used longer ago than this was not used by the request that adds its child.</summary>
     private const long SameRequestTicks = TimeSpan.TicksPerSecond;
 
+    /// <summary>Children looked at to place their parent.</summary>
+    private const int MaxChildren = 8;
+
     private Block? _newest;
     private Block? _oldest;
     private int _count;
@@ -73,8 +76,7 @@ internal sealed class LruPolicy : IRetentionPolicy
                     MoveChainToNewest(candidate, candidate.LastUse);
                     break;
                 default:
-                    Unlink(candidate);
-                    InsertNewest(candidate);
+                    MoveBehindChildren(candidate);
                     break;
             }
         }
@@ -109,6 +111,41 @@ internal sealed class LruPolicy : IRetentionPolicy
                 Unlink(current);
                 InsertNewest(current);
             }
+        }
+    }
+
+    /// <summary>
+    /// Puts a block where it leaves right after its children. Its own use stays what it was: a place at the newest end would keep
+    /// blocks of chains that were guessed in a wrong order for a second life.
+    /// </summary>
+    private void MoveBehindChildren(Block block)
+    {
+        Block? newest = null;
+        foreach (var child in block.ChildBlocks.Take(MaxChildren))
+        {
+            newest = child.IsRetained && (newest is null || child.LastUse > newest.LastUse) ? child : newest;
+        }
+
+        Unlink(block);
+        if (newest is null)
+        {
+            InsertNewest(block);
+        }
+        else
+        {
+            InsertNewerThan(newest, block);
+        }
+    }
+
+    private void InsertNewerThan(Block neighbour, Block block)
+    {
+        if (neighbour.Newer is null)
+        {
+            InsertNewest(block);
+        }
+        else
+        {
+            InsertOlderThan(neighbour.Newer, block);
         }
     }
 

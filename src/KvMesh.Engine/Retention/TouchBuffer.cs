@@ -101,6 +101,11 @@ internal sealed class TouchBuffer
 
         public void MoveTo(List<Touch> destination)
         {
+            if (Volatile.Read(ref _count) == 0)
+            {
+                return;
+            }
+
             lock (_lock)
             {
                 destination.AddRange(_touches.AsSpan(0, _count));

@@ -59,6 +59,10 @@ internal sealed class OpaqueChains(TimeSpan window, int maxFamilies, TimeProvide
                 return;
             }
 
+            // What is stored next belongs to this prompt. Its connections race, so another block may come before the missing
+            // one; without this it would be tied to the end of the prompt before, and keep that alive.
+            family.LastStored = family.LastPresent;
+            family.StoredAt = now;
             stripe.RememberMiss(MissOf(id, hash), family.LastPresent);
             family.First = family.LastPresent = default;
         }
