@@ -30,7 +30,7 @@ internal static class BenchCommand
         {
             // Keys of an earlier run would make puts that send no bytes: the time names this run's.
             var keys = new WorkloadKeys("kvmesh-bench", (ulong)time.GetUtcNow().ToUnixTimeMilliseconds(), target.BlockBytesOf(parse));
-            var (node, door) = await target.OpenAsync(parse, cancellationToken);
+            var (node, door) = await target.OpenAsync(parse, maxLease: null, cancellationToken);
             await using var embedded = node;
             await using var doors = await BenchDoors.OpenAsync(door, keys, parse.GetValue(clients), cancellationToken);
             var runner = new BenchRunner(doors.Doors, keys, parse.GetValue(blocks), time);

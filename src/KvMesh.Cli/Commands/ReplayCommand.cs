@@ -11,6 +11,10 @@ internal static class ReplayCommand
 {
     private const int DefaultBlockBytes = 64 * 1024;
 
+    /// <summary>What a client is promised in real time, and a floor that still outlasts one request.</summary>
+    private static readonly TimeSpan RealLease = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan ShortestLease = TimeSpan.FromMilliseconds(200);
+
     public static Command Create(Terminal terminal, TimeProvider time)
     {
         var target = new WorkloadTarget(DefaultBlockBytes);
@@ -36,7 +40,7 @@ internal static class ReplayCommand
         {
             var requests = Load(parse.GetRequiredValue(trace));
             var keys = new WorkloadKeys("kvmesh-replay", (ulong)parse.GetValue(seed), target.BlockBytesOf(parse));
-            var (node, door) = await target.OpenAsync(parse, cancellationToken);
+            var (node, door) = await target.OpenAsync(parse, LeaseAt(parse.GetValue(speed)), cancellationToken);
             await using var embedded = node;
             await using var fleet = await WorkloadFleet.OpenAsync(door, keys, parse.GetValue(clients), time, cancellationToken);
             var runner = new WorkloadRunner(requests, fleet.Clients, time, parse.GetValue(speed));
@@ -51,6 +55,13 @@ internal static class ReplayCommand
             "kvmesh replay conversation.jsonl --clients 8 --speed 10 --json      eight engines, ten times real time, for a script",
             "A block counts as hit when it and all blocks before it were there. A partial block at the end is never stored.");
     }
+
+    /// <summary>
+    /// A replay squeezes an hour into seconds. Promises are squeezed alike, or they would keep what the recorded fleet had long
+    /// let go.
+    /// </summary>
+    private static TimeSpan LeaseAt(double speed) =>
+        speed == 0 || RealLease / speed < ShortestLease ? ShortestLease : RealLease / speed;
 
     private static List<PromptRequest> Load(FileInfo trace)
     {

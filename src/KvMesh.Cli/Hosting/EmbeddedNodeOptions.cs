@@ -11,6 +11,9 @@ internal sealed record EmbeddedNodeOptions
     /// <summary>0: as many as fit.</summary>
     public int MaxResidentBlocks { get; init; }
 
+    /// <summary>Longest promise that a block stays. Null: what the node's own options say.</summary>
+    public TimeSpan? MaxLease { get; init; }
+
     /// <summary>0: no disk tier.</summary>
     public long DiskBytes { get; init; }
 

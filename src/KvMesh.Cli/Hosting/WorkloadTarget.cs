@@ -78,7 +78,7 @@ internal sealed class WorkloadTarget
     };
 
     /// <summary>Starts a node when none was named. Dispose what it returns; the node goes with it.</summary>
-    public async Task<(EmbeddedNode? Node, DoorTarget Door)> OpenAsync(ParseResult parse, CancellationToken cancellationToken)
+    public async Task<(EmbeddedNode? Node, DoorTarget Door)> OpenAsync(ParseResult parse, TimeSpan? maxLease, CancellationToken cancellationToken)
     {
         var via = ViaOf(parse);
         if (parse.GetValue(_endpoint) is { } endpoint)
@@ -86,7 +86,7 @@ internal sealed class WorkloadTarget
             return (null, new DoorTarget(via, endpoint, _token.Of(parse)));
         }
 
-        var node = await EmbeddedNode.StartAsync(Describe(parse), cancellationToken);
+        var node = await EmbeddedNode.StartAsync(Describe(parse) with { MaxLease = maxLease }, cancellationToken);
         try
         {
             return (node, DoorTarget.Of(node, via));

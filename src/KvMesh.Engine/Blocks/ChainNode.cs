@@ -108,9 +108,9 @@ internal sealed class ChainLedger
             if (parent is { } digest)
             {
                 var node = block.Chain ??= new ChainNode(block.Digest) { Block = block };
-                if (node.Parent is null && digest != block.Digest)
+                if (node.Parent is null && digest != block.Digest && NodeOf(digest, findParent) is { } parentNode)
                 {
-                    node.Join(NodeOf(digest, findParent));
+                    JoinUnlessCircular(node, parentNode);
                 }
             }
 
@@ -144,6 +144,28 @@ internal sealed class ChainLedger
 
             _holeCount = _holes.Count;
         }
+    }
+
+    /// <summary>
+    /// A place that is taken again keeps its children. When the order of a chain was guessed, one of them may be named as its
+    /// parent now: that would hold both for ever, so the block stays without a parent.
+    /// </summary>
+    private void JoinUnlessCircular(ChainNode node, ChainNode parent)
+    {
+        for (var ancestor = node.FirstChild is null ? null : parent; ancestor is not null; ancestor = ancestor.Parent)
+        {
+            if (ReferenceEquals(ancestor, node))
+            {
+                if (parent.Block is null && parent.Children == 0)
+                {
+                    _holes.Remove(parent.Digest);
+                }
+
+                return;
+            }
+        }
+
+        node.Join(parent);
     }
 
     private ChainNode NodeOf(KeyDigest digest, Func<KeyDigest, Block?> findParent)
