@@ -135,7 +135,7 @@ internal static class EngineVerb
                 throw new LoadTestException($"Block {number} was not reserved: {status}.");
             }
 
-            ChecksumTable.CopyAndCompute(payload, reservation!.Payload, reservation.Checksums);
+            ChecksumTable.CopyAndCompute(payload, reservation!.Payload, reservation.Checksums, streams: payload.Length >= 1 << 20);
             _engine.Seal(reservation, default);
         }
 

@@ -37,7 +37,7 @@ internal static unsafe class MemoryVerb
     internal static void CopyAndChecksum(ReadOnlySpan<byte> source, Span<byte> target)
     {
         Span<uint> table = stackalloc uint[ChecksumTable.EntryCount(source.Length)];
-        ChecksumTable.CopyAndCompute(source, target, table);
+        ChecksumTable.CopyAndCompute(source, target, table, streams: true);
     }
 
     internal static void Checksum(ReadOnlySpan<byte> source)
