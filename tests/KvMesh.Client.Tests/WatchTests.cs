@@ -77,4 +77,17 @@ public sealed class WatchTests
         await watch.WaitAsync(TimeSpan.FromSeconds(30));
         node.Restart();
     }
+
+    [Fact]
+    public async Task Ends_at_once_when_the_node_has_watchers_enough()
+    {
+        await using var node = new NodeFixture(change: options => options with { MaxWatchers = 0 });
+        var client = await node.ConnectAsync();
+        await foreach (var change in client.WatchAsync(0, default))
+        {
+            Assert.Fail($"{change} came from a node that takes no watchers");
+        }
+
+        Assert.NotNull(await client.PingAsync(default));
+    }
 }

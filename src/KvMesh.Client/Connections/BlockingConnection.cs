@@ -6,13 +6,24 @@ namespace KvMesh.Client.Connections;
 
 /// <summary>
 /// A connection whose callers send and receive on their own threads, one after the other: no thread is woken on this side, so a small
-/// request costs one round trip and nothing else.
+/// request costs one round trip and nothing else. What wants no answer travels with the next request, or a moment later by itself.
 /// </summary>
-internal sealed class BlockingConnection(GreetedSocket greeted, TimeProvider time, TimeSpan requestTimeout)
-    : NodeConnection(greeted, time, requestTimeout)
+internal sealed class BlockingConnection : NodeConnection
 {
+    /// <summary>How long a notice waits for a request to travel with: long for a caller in a loop, short for what the notice frees.</summary>
+    private static readonly TimeSpan NoticeDelay = TimeSpan.FromMilliseconds(2);
+
+    /// <summary>Notices that wait at most.</summary>
+    private const int MaxPendingBytes = 2048;
+
     private readonly Lock _turn = new();
+    private readonly ITimer _noticeTimer;
+    private bool _isTimerArmed;
     private volatile bool _isLost;
+
+    public BlockingConnection(GreetedSocket greeted, TimeProvider time, TimeSpan requestTimeout)
+        : base(greeted, time, requestTimeout) =>
+        _noticeTimer = time.CreateTimer(static connection => ((BlockingConnection)connection!).SendNotices(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
 
     public override bool IsAlive => !_isLost;
 
@@ -36,20 +47,74 @@ internal sealed class BlockingConnection(GreetedSocket greeted, TimeProvider tim
 
     public override void Post(Operation operation)
     {
-        operation.Reset();
         lock (_turn)
         {
-            Run_NeedsLock(operation);
+            if (_isLost)
+            {
+                return;
+            }
+
+            operation.RequestId = NextRequestId();
+            operation.Write(Writer);
+            if (Writer.PendingBytes > MaxPendingBytes)
+            {
+                TrySend_NeedsLock();
+            }
+            else if (!_isTimerArmed)
+            {
+                _isTimerArmed = true;
+                _noticeTimer.Change(NoticeDelay, Timeout.InfiniteTimeSpan);
+            }
         }
     }
 
     public override ValueTask DisposeAsync()
     {
+        // What is still to be told is told by the end of the connection.
         _isLost = true;
         Socket.Shutdown();
         lock (_turn)
         {
+            _noticeTimer.Dispose();
             return base.DisposeAsync();
+        }
+    }
+
+    /// <summary>On the timer's thread, which never waits for a caller's turn: that caller sends the notices, or the next tick does.</summary>
+    private void SendNotices()
+    {
+        if (!_turn.TryEnter())
+        {
+            _noticeTimer.Change(NoticeDelay, Timeout.InfiniteTimeSpan);
+            return;
+        }
+
+        try
+        {
+            _isTimerArmed = false;
+            TrySend_NeedsLock();
+        }
+        finally
+        {
+            _turn.Exit();
+        }
+    }
+
+    private void TrySend_NeedsLock()
+    {
+        if (_isLost)
+        {
+            return;
+        }
+
+        try
+        {
+            Writer.Flush(Socket);
+        }
+        catch (ChannelException)
+        {
+            _isLost = true;
+            Socket.Shutdown();
         }
     }
 
@@ -66,7 +131,7 @@ internal sealed class BlockingConnection(GreetedSocket greeted, TimeProvider tim
             operation.RequestId = NextRequestId();
             operation.Write(Writer);
             operation.SendPayload(Writer, Socket);
-            while (operation.WantsReply && !TakeFrame(operation))
+            while (!TakeFrame(operation))
             {
             }
 

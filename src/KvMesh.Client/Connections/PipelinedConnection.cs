@@ -14,6 +14,9 @@ internal sealed class PipelinedConnection : NodeConnection
     /// <summary>Requests on their way at most; further callers wait for their turn.</summary>
     private const int MaxOutstanding = 256;
 
+    /// <summary>Small requests under way that certainly fit into the buffers of the socket, so that no caller blocks in a send.</summary>
+    private const int MaxSentByCallers = 16;
+
     private readonly object _gate = new();
     private readonly SemaphoreSlim _slots = new(MaxOutstanding);
     private readonly Queue<Operation> _toSend = new();
@@ -72,7 +75,7 @@ internal sealed class PipelinedConnection : NodeConnection
             operation.RequestId = NextRequestId();
             operation.QueuedAt = Time.GetTimestamp();
             _toSend.Enqueue(operation);
-            sendsHere = !_isSending && operation.IsSmall;
+            sendsHere = !_isSending && operation.IsSmall && _toReceive.Count < MaxSentByCallers;
             if (sendsHere)
             {
                 _isSending = true;

@@ -24,6 +24,8 @@ internal sealed class BitsOperation : Operation
 
     public static BitsOperation Remove(KeySelection keys, Memory<bool> removed) => new(keys, removed, isExists: false);
 
+    protected override int KeyCount => _keys.Count;
+
     public override void WriteHead(FrameWriter writer)
     {
         if (_isExists)
@@ -45,6 +47,7 @@ internal sealed class BitsOperation : Operation
             throw Nonsense($"{head.Head.Length} bytes for {_keys.Count} keys");
         }
 
+        Count = 0;
         var results = _results.Span;
         for (var index = 0; index < results.Length; index++)
         {

@@ -37,6 +37,8 @@ internal sealed class GetOperation : Operation
     public static GetOperation Range(KeySelection key, long offset, Memory<byte> destination, Memory<GetResult> results, bool verify) =>
         new(key, new GetRequest(GetMode.Range, (uint)destination.Length, (ulong)offset), destination, results, verify);
 
+    protected override int KeyCount => _keys.Count;
+
     public override void WriteHead(FrameWriter writer)
     {
         _next = 0;

@@ -11,6 +11,8 @@ internal sealed class LeaseOperation(KeySelection keys, long[] releases) : Opera
 
     public LeaseGrant[] Grants { get; } = new LeaseGrant[keys.Count];
 
+    protected override int KeyCount => keys.Count;
+
     public override void WriteHead(FrameWriter writer)
     {
         new LeaseRequest { Releases = MemoryMarshal.AsBytes(releases.AsSpan()) }.Write(writer);

@@ -9,6 +9,8 @@ internal sealed class MatchOperation(KeySelection keys, uint leaseMilliseconds) 
 
     public PrefixMatch Match { get; private set; }
 
+    protected override int KeyCount => keys.Count;
+
     public override void WriteHead(FrameWriter writer)
     {
         writer.WriteUInt32(leaseMilliseconds);

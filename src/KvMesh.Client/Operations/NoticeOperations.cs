@@ -26,6 +26,8 @@ internal sealed class ReportOperation(KeySelection keys) : Operation
 {
     public override Verb Verb => Verb.Report;
 
+    protected override int KeyCount => keys.Count;
+
     public override bool WantsReply => false;
 
     public override void WriteHead(FrameWriter writer) => keys.Write(writer);

@@ -51,8 +51,11 @@ internal abstract class Operation
     /// <summary>Why the node refused.</summary>
     public string Refusal { get; private set; } = "";
 
+    /// <summary>Keys that the request names.</summary>
+    protected virtual int KeyCount => 1;
+
     /// <summary>Whether the request is so small that sending it does not block while the connection is healthy.</summary>
-    public bool IsSmall => PayloadBytes <= 4096;
+    public bool IsSmall => PayloadBytes <= 4096 && KeyCount <= 64;
 
     public abstract void WriteHead(FrameWriter writer);
 

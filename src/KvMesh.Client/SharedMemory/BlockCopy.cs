@@ -14,7 +14,7 @@ internal static class BlockCopy
         return arena.TryReadTable(grant, table) && ChecksumTable.FirstMismatch(arena.Payload(grant), table) < 0;
     }
 
-    /// <summary>Copies a block and checks the copy, chunk by chunk while it is in the cache.</summary>
+    /// <summary>Copies a block and checks the copy in the same pass.</summary>
     public static bool TryCopy(ArenaView arena, in LeaseGrant grant, Span<byte> destination, bool verify)
     {
         var payload = arena.Payload(grant);
@@ -34,9 +34,7 @@ internal static class BlockCopy
         {
             var offset = entry * Limits.ChecksumChunkBytes;
             var chunk = payload.Slice(offset, Math.Min(Limits.ChecksumChunkBytes, payload.Length - offset));
-            var copy = destination.Slice(offset, chunk.Length);
-            chunk.CopyTo(copy);
-            if (Crc32C.Compute(copy) != table[entry])
+            if (Crc32C.CopyAndAppend(0, chunk, destination[offset..]) != table[entry])
             {
                 return false;
             }

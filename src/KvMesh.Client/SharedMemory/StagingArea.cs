@@ -1,5 +1,4 @@
 using KvMesh.Protocol.Integrity;
-using KvMesh.Protocol.Native;
 using KvMesh.Protocol.SharedMemory;
 using Microsoft.Win32.SafeHandles;
 
@@ -63,18 +62,8 @@ internal sealed class StagingArea : IDisposable
     /// <summary>Copies a payload to a rented part and returns the checksum of its table.</summary>
     public uint Fill(long offset, ReadOnlySpan<byte> payload)
     {
-        var destination = _mapping.Slice(offset, payload.Length);
         var table = new uint[ChecksumTable.EntryCount(payload.Length)];
-        var checksum = default(RunningChecksum);
-        while (!payload.IsEmpty)
-        {
-            var piece = payload[..Math.Min(payload.Length, NativeLimits.PieceBytes)];
-            piece.CopyTo(destination);
-            checksum.Append(piece, table);
-            destination = destination[piece.Length..];
-            payload = payload[piece.Length..];
-        }
-
+        ChecksumTable.CopyAndCompute(payload, _mapping.Slice(offset, payload.Length), table, streams: false);
         return ChecksumTable.Seal(table);
     }
 

@@ -20,6 +20,7 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
 {
     private Caller? _caller;
     private ConnectionLeases? _leases;
+    private byte[]? _tableBuffer;
 
     public NativeServices Services { get; } = services;
 
@@ -54,7 +55,7 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
     public byte[] ParentBuffer { get; } = new byte[Limits.MaxKeyBytes];
 
     /// <summary>Room for the checksum table behind the bytes of a put.</summary>
-    public byte[] TableBuffer { get; } = new byte[(Limits.MaxChecksumEntries + 1) * sizeof(uint)];
+    public byte[] TableBuffer => _tableBuffer ??= new byte[(Limits.MaxChecksumEntries + 1) * sizeof(uint)];
 
     /// <summary>The client's staging file, once it has asked for one.</summary>
     public StagingFile? Staging { get; set; }
@@ -141,6 +142,10 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
         Staging?.Dispose();
     }
 
+    /// <summary>Text that came over the wire, for listings and logs: nothing in it can end a line there.</summary>
+    public static string ToText(ReadOnlySpan<byte> utf8) =>
+        string.Concat(Encoding.UTF8.GetString(utf8).Select(character => char.IsControl(character) ? '?' : character));
+
     private static string Describe(KeyFault fault) => fault switch
     {
         KeyFault.WrongCount => $"the count of keys must be 1 to {Limits.MaxBlocksPerRequest}.",
@@ -149,7 +154,4 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
         KeyFault.WrongKeyLength => $"a key must have 1 to {Limits.MaxKeyBytes} bytes.",
         _ => "the head ends before its fields do, or goes on behind them.",
     };
-
-    /// <summary>Text that came over the wire, for messages and listings.</summary>
-    public static string ToText(ReadOnlySpan<byte> utf8) => Encoding.UTF8.GetString(utf8);
 }

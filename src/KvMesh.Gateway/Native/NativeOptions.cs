@@ -23,6 +23,9 @@ public sealed record NativeOptions
     /// <summary>Longest residence lease that is given.</summary>
     public TimeSpan MaxResidenceLease { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Most watchers that wait for events at a time: each holds a thread that serves connections. Further ones are refused.</summary>
+    public int MaxWatchers { get; init; } = 32;
+
     /// <summary>Whether clients on the Unix socket may map their tenant's arena and write through staging files.</summary>
     public bool SharedMemory { get; init; } = true;
 

@@ -12,7 +12,7 @@ public sealed class NativeSessionFactory(
     BlockEngine engine, AccessControl access, GatewayMetrics metrics, NativeOptions options, CancellationToken stopping) : ISessionFactory
 {
     private readonly NativeServices _services = new(
-        engine, access, metrics.Door("native"), options, new StagingBudget(options.TotalStagingBytes), stopping);
+        engine, access, metrics.Door("native"), options, new StagingBudget(options.TotalStagingBytes), new SemaphoreSlim(options.MaxWatchers), stopping);
 
     public string Protocol => "native";
 
@@ -21,4 +21,5 @@ public sealed class NativeSessionFactory(
 
 /// <summary>What all native sessions of a node share.</summary>
 internal sealed record NativeServices(
-    BlockEngine Engine, AccessControl Access, DoorMetrics Metrics, NativeOptions Options, StagingBudget Staging, CancellationToken Stopping);
+    BlockEngine Engine, AccessControl Access, DoorMetrics Metrics, NativeOptions Options, StagingBudget Staging, SemaphoreSlim Watchers,
+    CancellationToken Stopping);

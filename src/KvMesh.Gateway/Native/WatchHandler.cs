@@ -25,6 +25,24 @@ internal static class WatchHandler
             return;
         }
 
+        if (!exchange.Services.Watchers.Wait(0, CancellationToken.None))
+        {
+            exchange.Refuse(NativeStatus.Unavailable, $"Watch: {exchange.Services.Options.MaxWatchers} watchers wait already, the limit of this node.");
+            return;
+        }
+
+        try
+        {
+            Wait(exchange, request);
+        }
+        finally
+        {
+            exchange.Services.Watchers.Release();
+        }
+    }
+
+    private static void Wait(NativeExchange exchange, in WatchRequest request)
+    {
         exchange.Writer.Flush(exchange.Channel);
         var events = new BlockEvent[Math.Clamp(request.MaxEvents, 1, NativeLimits.MaxWatchEvents)];
         var wait = TimeSpan.FromMilliseconds(Math.Min(request.WaitMilliseconds, NativeLimits.MaxWatchWaitMilliseconds));

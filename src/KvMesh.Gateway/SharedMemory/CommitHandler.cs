@@ -9,11 +9,14 @@ using KvMesh.Protocol.Native.Messages;
 namespace KvMesh.Gateway.SharedMemory;
 
 /// <summary>
-/// Stores a block out of the client's staging file: copied into the reservation and checksummed there, piece by piece, while it is in the cache.
-/// The checksums are those of the copy, so a client that writes meanwhile can only make its own put fail.
+/// Stores a block out of the client's staging file: copied into the reservation and checksummed in one pass. The checksums are those of
+/// the copy, so a client that writes meanwhile can only make its own put fail.
 /// </summary>
 internal static class CommitHandler
 {
+    /// <summary>Larger blocks are stored past the cache, which they would fill with bytes that nobody reads soon.</summary>
+    private const int MinStreamedBytes = 1024 * 1024;
+
     public static void Handle(NativeExchange exchange)
     {
         var startedAt = Stopwatch.GetTimestamp();
@@ -46,7 +49,8 @@ internal static class CommitHandler
 
     private static NativeStatus Store(NativeExchange exchange, StagingFile staging, in CommitRequest request, Reservation reservation)
     {
-        Copy(staging.Slice(request.Offset, (int)request.PayloadBytes), reservation.Payload, reservation.Checksums);
+        var source = staging.Slice(request.Offset, (int)request.PayloadBytes);
+        ChecksumTable.CopyAndCompute(source, reservation.Payload, reservation.Checksums, streams: source.Length >= MinStreamedBytes);
         if (ChecksumTable.Seal(reservation.Checksums) == request.TableChecksum)
         {
             return PutHandler.Seal(exchange, reservation);
@@ -54,18 +58,5 @@ internal static class CommitHandler
 
         exchange.Engine.Abort(reservation);
         return NativeStatus.Mismatch;
-    }
-
-    private static void Copy(ReadOnlySpan<byte> source, Span<byte> destination, Span<uint> table)
-    {
-        var checksum = default(RunningChecksum);
-        while (!source.IsEmpty)
-        {
-            var count = Math.Min(source.Length, NativeLimits.PieceBytes);
-            source[..count].CopyTo(destination);
-            checksum.Append(destination[..count], table);
-            source = source[count..];
-            destination = destination[count..];
-        }
     }
 }
