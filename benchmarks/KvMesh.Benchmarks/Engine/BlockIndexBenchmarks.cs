@@ -1,9 +1,11 @@
+using System.Diagnostics.CodeAnalysis;
 using BenchmarkDotNet.Attributes;
 
 namespace KvMesh.Benchmarks.Engine;
 
 /// <summary>Prefix match of 1,000 blocks, the lease included.</summary>
 [MemoryDiagnoser]
+[SuppressMessage("Design", "CA1001", Justification = "The benchmark runner ends the store by GlobalCleanup.")]
 public class BlockIndexBenchmarks
 {
     private const int Chains = 100;
