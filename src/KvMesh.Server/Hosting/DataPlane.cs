@@ -25,7 +25,7 @@ internal sealed class DataPlane : IDisposable
         NodeOptions options, BlockEngine engine, AccessControl access, GatewayMetrics metrics, TimeProvider time, ILoggerFactory loggers)
     {
         _host = new ConnectionHost(options.Net, metrics, time, loggers.CreateLogger<ConnectionHost>());
-        Resp = new RespSessionFactory(engine, access, options.Resp.Rules, options.Engine.MaxBlockBytes, metrics, time);
+        Resp = new RespSessionFactory(engine, access, options.Resp.Rules, options.Engine.MaxBlockBytes, metrics, time) { CloseConnection = _host.CloseConnection };
         Native = new NativeSessionFactory(engine, access, metrics, NativeOptionsOf(options, engine), _stopping.Token);
     }
 

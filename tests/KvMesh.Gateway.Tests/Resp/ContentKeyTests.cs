@@ -127,6 +127,29 @@ public sealed class ContentKeyTests : IDisposable
     }
 
     [Fact]
+    public void A_prompt_loses_its_tail_first()
+    {
+        var session = _fixture.Open();
+        var keys = Enumerable.Range(0, 12).Select(index => $"llama@1@0@{0xA0 + index:x}@bfloat16").ToArray();
+        Assert.Equal(":0\r\n", RespFixture.Ask(session, RespFixture.Command("EXISTS", keys[0])));
+        foreach (var key in keys)
+        {
+            RespFixture.Ask(session, RespFixture.Command("SET", key, new byte[1 << 20]));
+        }
+
+        var filled = 0;
+        var present = keys.Length;
+        while (present == keys.Length || present > 4)
+        {
+            RespFixture.Ask(session, RespFixture.Command("SET", $"filler{filled++}", new byte[1 << 20]));
+            var here = keys.Select(key => _fixture.Engine.Engine.TryInspect(_fixture.Engine.Tenant, System.Text.Encoding.ASCII.GetBytes(key), out _)).ToArray();
+            present = here.Count(isHere => isHere);
+            Assert.True(here.Take(present).All(isHere => isHere), $"after {filled} fillers a hole: {string.Join(' ', here)}");
+            Assert.InRange(filled, 1, 100);
+        }
+    }
+
+    [Fact]
     public void The_model_of_a_block_comes_from_its_key()
     {
         _fixture.Ask($"SET {Key} a\r\nSET plain b\r\n");

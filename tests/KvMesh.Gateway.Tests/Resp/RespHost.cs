@@ -25,6 +25,9 @@ internal sealed class RespHost : IAsyncDisposable
 
     public int Port { get; }
 
+    /// <summary>Whether no connection has a thread.</summary>
+    public bool IsQuiet() => _host.Connections().All(connection => !connection.IsBusy);
+
     public async ValueTask DisposeAsync()
     {
         await _host.StopAsync(TimeSpan.FromSeconds(10), CancellationToken.None);

@@ -126,6 +126,23 @@ public sealed class StrictClientTests
     }
 
     [Fact]
+    public async Task Is_not_closed_for_being_silent_and_is_ended_at_once_when_killed()
+    {
+        await using var host = new RespHost();
+        using var client = new NativeClient(host.Port);
+        using var other = new RawClient(host.Port);
+        client.Set(Key, [1]);
+
+        // Longer than the idle window of the host, so that the connection is parked.
+        Assert.Equal("+PONG\r\n", other.Ask("PING\r\n"));
+        await Sockets.Eventually.Holds(() => host.IsQuiet(), "both connections parked");
+        Assert.Equal([1], client.Get(Key, 1));
+
+        Assert.Equal(":1\r\n", other.Ask("CLIENT KILL ID 1\r\n"));
+        Assert.Equal("", client.Raw.ReadToEnd());
+    }
+
+    [Fact]
     public async Task Eight_of_them_at_once_see_only_whole_values()
     {
         await using var host = new RespHost();
