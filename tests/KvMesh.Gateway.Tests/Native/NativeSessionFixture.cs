@@ -21,12 +21,13 @@ internal sealed class NativeSessionFixture : IDisposable
     private readonly NativeSessionFactory _factory;
     private ulong _lastId;
 
-    public NativeSessionFixture(bool isGreeted = true, Action<EngineOptions>? configure = null, int maxBlockBytes = 1 << 20)
+    public NativeSessionFixture(bool isGreeted = true, Action<EngineOptions>? configure = null, int maxBlockBytes = 1 << 20,
+        Func<NativeOptions, NativeOptions>? change = null)
     {
         Engine = new TestEngine(configure);
         _access = new AccessControl(Engine.Engine.Tenants, NullLoggerFactory.Instance);
         var options = new NativeOptions { NodeId = "test", Incarnation = 1, MaxBlockBytes = maxBlockBytes };
-        _factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, options, CancellationToken.None);
+        _factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, change?.Invoke(options) ?? options, CancellationToken.None);
         Session = _factory.Create(new ConnectionInfo(1, "127.0.0.1", IsUnix: false));
         if (isGreeted)
         {
