@@ -170,7 +170,7 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
         block.Tenant.Chains.Detach(block);
         if (block.IsOnDisk)
         {
-            _disk?.Release(block.Disk, durable: !block.IsContent);
+            _disk?.Release(block.Disk, durable: true);
         }
 
         if (block.TryTakeExtentOfDead())

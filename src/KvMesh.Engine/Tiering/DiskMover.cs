@@ -208,7 +208,7 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
         if (block.IsDead)
         {
             // It was removed while it was written: whoever removed it may not have seen the copy.
-            disk.Release(location, durable: !block.IsContent);
+            disk.Release(location, durable: true);
         }
 
         return true;
