@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
 using KvMesh.Server;
@@ -27,6 +28,7 @@ internal static class ServeCommand
             "kvmesh serve --arena 64GiB --disk 1TiB             RAM and disk for blocks",
             "kvmesh serve --resp 0.0.0.0:8602 --config node.json   reachable for LMCache fleets; node.json names the token file",
             "kvmesh serve --take-over                           replace the running node without closing RESP connections",
+            "SIGHUP (systemctl reload) does the same with the program and options as they are on disk.",
             "Stop it with Ctrl-C or SIGTERM: RAM blocks are saved. A second signal ends it at once.");
     }
 
@@ -37,6 +39,11 @@ internal static class ServeCommand
         await using var node = await KvMeshNode.StartAsync(configuration, surroundings, cancellationToken);
         Announce(parse.GetValue(options.Json), node.Endpoints, configuration.Options, terminal);
 
+        using var onReload = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        {
+            signal.Cancel = true;
+            StartSuccessor(terminal);
+        });
         var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var onSignal = cancellationToken.Register(() => stop.TrySetResult());
         await Task.WhenAny(stop.Task, node.Ended);
@@ -44,6 +51,19 @@ internal static class ServeCommand
             node.Ended.IsCompleted ? "kvmesh: another process took over" : "kvmesh: stopping; a second signal ends the process at once");
         await node.StopAsync(CancellationToken.None);
         return (int)ExitCode.Success;
+    }
+
+    /// <summary>SIGHUP, as systemd sends it for a reload: the program on disk takes over, with the configuration as it is now.</summary>
+    private static void StartSuccessor(Terminal terminal)
+    {
+        try
+        {
+            Successor.Start();
+        }
+        catch (InvalidOperationException exception)
+        {
+            terminal.Error.WriteLine($"kvmesh: {exception.Message}");
+        }
     }
 
     private static void Announce(bool json, NodeEndpoints endpoints, NodeOptions options, Terminal terminal)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Reflection;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
@@ -25,6 +26,7 @@ internal sealed partial class NodeParts
     private readonly ServiceNotifier _notifier;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
+    private readonly OtlpExport? _export;
     private NodeView? _view;
     private DataPlane? _doors;
     private WebApplication? _application;
@@ -37,7 +39,7 @@ internal sealed partial class NodeParts
         _notifier = new ServiceNotifier(surroundings.NotifySocket, surroundings.Time);
         _loggers = NodeLogging.Create(options.Log, surroundings.Logging);
         _logger = _loggers.CreateLogger<KvMeshNode>();
-        _stop.Add(_loggers);
+        _export = OtlpExport.Start(options.Telemetry, options.NodeId, Version);
     }
 
     public static string Version { get; } =
@@ -60,18 +62,18 @@ internal sealed partial class NodeParts
         }
         catch
         {
-            await parts._stop.RunAsync().ConfigureAwait(false);
+            await parts.CloseAsync().ConfigureAwait(false);
             throw;
         }
     }
 
     public async Task StopAsync()
     {
-        using var activity = NodeActivities.Start("node stop", _options.NodeId);
+        var activity = NodeActivities.Start("node stop", _options.NodeId);
         _view!.IsReady = false;
         _notifier.Stopping("Saving blocks");
         LogStopping(_options.NodeId);
-        await _stop.RunAsync().ConfigureAwait(false);
+        await CloseAsync(activity).ConfigureAwait(false);
     }
 
     /// <summary>
@@ -87,10 +89,25 @@ internal sealed partial class NodeParts
     }
 
     /// <summary>After a freeze: closes everything that the successor will open. The arena stays in place and nothing is saved.</summary>
-    public Task CloseAsync()
+    public Task CloseForSuccessorAsync()
     {
         _isHandingOver = true;
-        return _stop.RunAsync();
+        return CloseAsync();
+    }
+
+    /// <summary>Undoes every part. The exporter goes last, so that the span of the stop itself is still sent.</summary>
+    private async Task CloseAsync(Activity? activity = null)
+    {
+        try
+        {
+            await _stop.RunAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            activity?.Dispose();
+            _export?.Dispose();
+            _loggers.Dispose();
+        }
     }
 
     private async Task StartAsync(
@@ -102,11 +119,6 @@ internal sealed partial class NodeParts
         var figures = Own(new NodeMetrics(engine.Snapshot, () => _view?.IsReady == true, _surroundings.Time));
         var meters = Own(new NodeMeterFactory());
         var collector = Own(new MeterCollector(meter => IsOwn(meter, metrics, figures, meters), metrics, Resource()));
-        if (OtlpExport.Start(_options.Telemetry, _options.NodeId, Version) is { } export)
-        {
-            Own(export);
-        }
-
         var doors = Own(new DataPlane(_options, engine, access, metrics, _surroundings.Time, _loggers));
         _stop.Add(doors.StopAsync);
         if (inherit is null)

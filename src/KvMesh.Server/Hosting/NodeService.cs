@@ -76,7 +76,7 @@ internal sealed partial class NodeService : IHandoverParty
         try
         {
             _isStopped = true;
-            await Parts.CloseAsync().ConfigureAwait(false);
+            await Parts.CloseForSuccessorAsync().ConfigureAwait(false);
             return frozen;
         }
         catch
