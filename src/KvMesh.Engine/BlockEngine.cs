@@ -190,7 +190,7 @@ public sealed class BlockEngine : IDisposable
     public long Purge(Tenant tenant, string? model, string? revision)
     {
         var blocks = tenant.Purge(model, revision);
-        _host.SaveScopes();
+        _host.EndPurge();
         Events.Append(BlockEventKind.Purged, tenant.Name, default, 0, BlockTiers.None);
         return blocks;
     }

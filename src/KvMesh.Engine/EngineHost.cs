@@ -16,6 +16,9 @@ namespace KvMesh.Engine;
 /// <summary>Puts the parts of one engine together, runs their background work, and takes them down in order.</summary>
 internal sealed partial class EngineHost : IDisposable
 {
+    /// <summary>Longest time that an expired block which nobody asks for keeps its space.</summary>
+    private static readonly TimeSpan SweepPeriod = TimeSpan.FromSeconds(30);
+
     private const long MinArenaBytes = 16 * Limits.GranuleBytes;
 
     private readonly EngineOptions _options;
@@ -29,6 +32,7 @@ internal sealed partial class EngineHost : IDisposable
     private Prefaulter? _prefaulter;
     private DiskTier? _disk;
     private DiskMover? _mover;
+    private BackgroundLoop? _sweep;
     private int _isStopped;
 
     private EngineHost(EngineOptions options, DataDirectory directory, TimeProvider time, ILogger logger)
@@ -76,6 +80,8 @@ internal sealed partial class EngineHost : IDisposable
     {
         var scrubber = new Scrubber(engine, Registry, Counters, _options.ScrubBytesPerSecond);
         _loops.Add(new BackgroundLoop("leases", TimeSpan.FromMilliseconds(250), ExpireLeases, logger));
+        _sweep = new BackgroundLoop("sweep", SweepPeriod, Registry.Sweep, logger);
+        _loops.Add(_sweep);
         _loops.Add(new BackgroundLoop("scrub", TimeSpan.FromSeconds(1.0 / Scrubber.StepsPerSecond), scrubber.Step, logger));
         if (_mover is { } mover)
         {
@@ -91,7 +97,12 @@ internal sealed partial class EngineHost : IDisposable
 
     public bool TryLoadAndOpen(Block block) => _mover is not null && _mover.TryLoadAndOpen(block);
 
-    public void SaveScopes() => _directory.WriteScopes(Tenants.All);
+    /// <summary>After a purge: its epochs are on disk before it is acknowledged, and its space comes back at once.</summary>
+    public void EndPurge()
+    {
+        _directory.WriteScopes(Tenants.All);
+        _sweep?.Signal();
+    }
 
     public void LogQuarantine(Block block) =>
         Log.Quarantined(_logger, block.Tenant.Name, Convert.ToHexStringLower(block.Key.Span), block.PayloadBytes);

@@ -95,6 +95,21 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
         return true;
     }
 
+    /// <summary>Takes back what was purged or has expired. One pass over the index; one thread.</summary>
+    public void Sweep()
+    {
+        for (var bucket = 0; bucket < index.BucketCount; bucket++)
+        {
+            for (var block = index.Bucket(bucket); block is not null; block = Volatile.Read(ref block.Next))
+            {
+                if (block.Scope.IsPurged || IsExpired(block))
+                {
+                    Remove(block, BlockEventKind.Removed);
+                }
+            }
+        }
+    }
+
     public void NoteDemoted(Block block)
     {
         _disk?.MarkRedundant(block.Disk, redundant: false);

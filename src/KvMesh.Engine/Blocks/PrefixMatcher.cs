@@ -35,15 +35,22 @@ internal sealed class PrefixMatcher(BlockRegistry registry)
 
     private int Gallop(Tenant tenant, KeyRun keys, Span<byte> key, out Block? deepest)
     {
+        // A request that comes back asks for what it has: the last block answers for all.
+        deepest = Probe(tenant, keys, keys.Count - 1, key);
+        if (deepest is not null)
+        {
+            return keys.Count;
+        }
+
         deepest = Probe(tenant, keys, 0, key);
         if (deepest is null)
         {
             return 0;
         }
 
-        // Invariant: block `low` is here; block `high` is not, or is beyond the end.
+        // Invariant: block `low` is here; block `high` is not.
         var low = 0;
-        var high = keys.Count;
+        var high = keys.Count - 1;
         for (var step = 1; low + step < high; step *= 2)
         {
             if (Probe(tenant, keys, low + step, key) is not { } block)

@@ -4,8 +4,7 @@ using KvMesh.Engine.Telemetry;
 namespace KvMesh.Engine.Integrity;
 
 /// <summary>
-/// Walks all blocks in RAM, again and again, at a limited rate, and compares each payload with its table. On its way it takes
-/// back what was purged or has expired.
+/// Walks all blocks in RAM, again and again, at a limited rate, and compares each payload with its table.
 /// </summary>
 internal sealed class Scrubber(BlockEngine engine, BlockRegistry registry, EngineCounters counters, long bytesPerSecond)
 {
@@ -21,6 +20,11 @@ internal sealed class Scrubber(BlockEngine engine, BlockRegistry registry, Engin
     /// <summary>One step of a pass. One thread.</summary>
     public void Step()
     {
+        if (bytesPerSecond == 0)
+        {
+            return;
+        }
+
         var budgetBytes = bytesPerSecond / StepsPerSecond;
         _debtBytes = Math.Max(0, _debtBytes - budgetBytes);
         for (var looked = 0; looked < BucketsPerStep && _debtBytes < Math.Max(budgetBytes, 1); looked++)
@@ -40,11 +44,7 @@ internal sealed class Scrubber(BlockEngine engine, BlockRegistry registry, Engin
 
     private void Visit(Block block)
     {
-        if (block.Scope.IsPurged || registry.IsExpired(block))
-        {
-            registry.Remove(block, Events.BlockEventKind.Removed);
-        }
-        else if (bytesPerSecond > 0 && block.TryOpen())
+        if (registry.IsVisible(block) && block.TryOpen())
         {
             using var read = new BlockRead(engine, block, mustVerify: true);
             read.Verify();
