@@ -8,8 +8,11 @@ namespace KvMesh.Engine.Retention;
 /// </summary>
 internal sealed class LruPolicy : IRetentionPolicy
 {
-    /// <summary>A parent used longer ago than this was not used by the request that adds its child.</summary>
-    private const long SameRequestTicks = TimeSpan.TicksPerSecond;
+    /// <summary>
+    /// A parent used longer ago than this is brought along by a new child: its own use may still wait in the touch buffer, or
+    /// have been left out under a lease. Short beside the time between requests, long beside that between two puts of one.
+    /// </summary>
+    private const long SameRequestTicks = 10 * TimeSpan.TicksPerMillisecond;
 
     /// <summary>Children looked at to place their parent.</summary>
     private const int MaxChildren = 8;

