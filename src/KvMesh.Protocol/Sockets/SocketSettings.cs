@@ -1,3 +1,4 @@
+using System.Net;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -42,6 +43,15 @@ internal static unsafe class SocketSettings
         if (options.ReceiveBufferBytes > 0)
         {
             Set(descriptor, Libc.LevelSocket, Libc.OptionReceiveBuffer, options.ReceiveBufferBytes);
+        }
+    }
+
+    /// <summary>Keeps what is under way between two processes of one machine in the cache.</summary>
+    public static void SetLoopbackBuffer(int descriptor, StreamSocketOptions options, IPAddress? peer)
+    {
+        if (peer is not null && options.SendBufferBytes == 0 && options.LoopbackSendBufferBytes > 0 && IPAddress.IsLoopback(peer))
+        {
+            Set(descriptor, Libc.LevelSocket, Libc.OptionSendBuffer, options.LoopbackSendBufferBytes);
         }
     }
 

@@ -53,6 +53,7 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
             var peer = SocketNames.Peer(handle.Descriptor);
             var isUnix = peer is null;
             SocketSettings.Apply(handle.Descriptor, options, isUnix);
+            SocketSettings.SetLoopbackBuffer(handle.Descriptor, options, peer?.Address);
             return new StreamSocket(handle, options, isUnix ? "unix" : peer!.Address.ToString(), isUnix);
         }
         catch
