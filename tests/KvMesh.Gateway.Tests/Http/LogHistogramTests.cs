@@ -80,15 +80,20 @@ public sealed class LogHistogramTests
     {
         using var metrics = new GatewayMetrics();
         var get = metrics.Door("native").Get;
-        get.Record(Stopwatch.GetTimestamp());
-
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        for (var i = 0; i < 10_000; i++)
+        var allocated = new List<long>();
+        for (var round = 0; round < 5; round++)
         {
-            get.Record(Stopwatch.GetTimestamp());
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            for (var i = 0; i < 10_000; i++)
+            {
+                get.Record(Stopwatch.GetTimestamp());
+            }
+
+            allocated.Add(GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.Equal(10_001, get.Read().Count);
+        // The runtime itself allocates a little on this thread while it swaps in compiled code; an operation that did would in every round.
+        Assert.Contains(0, allocated);
+        Assert.Equal(50_000, get.Read().Count);
     }
 }
