@@ -290,6 +290,11 @@ public sealed class BlockEngine : IDisposable
                 return wasLoaded;
             }
 
+            if (!block.IsClaimed && !block.IsResident && !block.IsOnDisk)
+            {
+                return false;
+            }
+
             // Somebody judges whether it may leave: an instant.
             wait.SpinOnce();
         }

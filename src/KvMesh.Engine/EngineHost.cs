@@ -186,7 +186,7 @@ internal sealed partial class EngineHost : IDisposable
     private Tenant OpenTenant(TenantOptions options, HostTier host, long shareBytes)
     {
         var budget = new LeaseBudget((long)(shareBytes * _options.TenantLeaseShare), (long)(shareBytes * _options.ConnectionLeaseShare));
-        var tenant = new Tenant(options.Name, host, shareBytes, new LruPolicy(), budget);
+        var tenant = new Tenant(options.Name, host, shareBytes, new LruPolicy(), budget, new ChainLedger(Registry.FindByDigest));
         host.Add(tenant);
         return tenant;
     }

@@ -11,7 +11,6 @@ namespace KvMesh.Engine.Blocks;
 internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, DigestSecret secret, TimeProvider time)
 {
     private readonly PairLedger _pairs = new();
-    private readonly Func<KeyDigest, Block?> _findByDigest = digest => index.Find(digest);
     private DiskTier? _disk;
 
     public BlockIndex Index => index;
@@ -20,6 +19,9 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
     public void UseDisk(DiskTier disk) => _disk = disk;
 
     public KeyDigest DigestOf(Tenant tenant, ReadOnlySpan<byte> key) => KeyDigest.Compute(secret, tenant.DigestId, key);
+
+    /// <summary>The block that stands in the index under a digest, whoever's it is, visible or not.</summary>
+    public Block? FindByDigest(KeyDigest digest) => index.Find(digest);
 
     /// <summary>The block of that key that a client may see now, or null.</summary>
     public Block? Find(Tenant tenant, ReadOnlySpan<byte> key)
@@ -68,7 +70,7 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
     {
         if (block.IsCompanion)
         {
-            _pairs.AddCompanion(block, _findByDigest);
+            _pairs.AddCompanion(block, FindByDigest);
             return;
         }
 
@@ -77,7 +79,7 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
             companion.Tenant.Host.Forget(companion);
         }
 
-        block.Tenant.Chains.Attach(block, block.HasParent ? block.Related : null, _findByDigest);
+        block.Tenant.Chains.Attach(block, block.HasParent ? block.Related : null);
     }
 
     /// <summary>Takes a block out of every tier. False when somebody else already has.</summary>

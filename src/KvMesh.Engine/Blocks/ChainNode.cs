@@ -81,7 +81,7 @@ internal sealed class ChainNode(KeyDigest digest)
 /// Who follows whom among one tenant's blocks, and how many holes there are: places without a block that others follow. While
 /// there are none, a prefix match may gallop.
 /// </summary>
-internal sealed class ChainLedger
+internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<KeyDigest, ChainNode> _holes = [];
@@ -89,9 +89,10 @@ internal sealed class ChainLedger
 
     public int Holes => _holeCount;
 
-    /// <summary>A block became visible. <paramref name="findParent"/> is asked for the parent's block, by digest.</summary>
-    public void Attach(Block block, KeyDigest? parent, Func<KeyDigest, Block?> findParent)
+    /// <summary>A block is in the index. It looks for holes after that, and who makes a hole looks at the index after that.</summary>
+    public void Attach(Block block, KeyDigest? parent)
     {
+        Interlocked.MemoryBarrier();
         if (parent is null && _holeCount == 0)
         {
             return;
@@ -99,6 +100,12 @@ internal sealed class ChainLedger
 
         lock (_lock)
         {
+            // Its detach may have come first; a node now would hold the parent for ever.
+            if (block.IsDead)
+            {
+                return;
+            }
+
             if (_holes.Remove(block.Digest, out var ownHole))
             {
                 ownHole.Block = block;
@@ -108,9 +115,9 @@ internal sealed class ChainLedger
             if (parent is { } digest)
             {
                 var node = block.Chain ??= new ChainNode(block.Digest) { Block = block };
-                if (node.Parent is null && digest != block.Digest && NodeOf(digest, findParent) is { } parentNode)
+                if (node.Parent is null && digest != block.Digest)
                 {
-                    JoinUnlessCircular(node, parentNode);
+                    JoinUnlessCircular(node, NodeOf(digest));
                 }
             }
 
@@ -118,23 +125,17 @@ internal sealed class ChainLedger
         }
     }
 
-    /// <summary>A block is gone from every tier.</summary>
+    /// <summary>A block is gone from the index.</summary>
     public void Detach(Block block)
     {
-        if (block.Chain is null)
-        {
-            return;
-        }
-
         lock (_lock)
         {
-            // A newer block of the same key may stand here by now; then there is no hole.
             if (block.Chain is { } node && ReferenceEquals(node.Block, block))
             {
                 node.Block = null;
                 if (node.Children > 0)
                 {
-                    _holes.TryAdd(node.Digest, node);
+                    Occupy(node);
                 }
                 else
                 {
@@ -168,27 +169,64 @@ internal sealed class ChainLedger
         node.Join(parent);
     }
 
-    private ChainNode NodeOf(KeyDigest digest, Func<KeyDigest, Block?> findParent)
+    private ChainNode NodeOf(KeyDigest digest)
     {
         if (_holes.TryGetValue(digest, out var hole))
         {
             return hole;
         }
 
-        var parent = findParent(digest);
-        if (parent is null || parent.IsDead)
+        if (find(digest) is { IsDead: false } parent)
         {
-            // A parent that dies at this moment detaches after us and finds its place taken by the hole.
-            if (parent?.Chain is { } dying)
-            {
-                dying.Block = null;
-                return _holes[digest] = dying;
-            }
-
-            return _holes[digest] = new ChainNode(digest);
+            return parent.Chain ??= new ChainNode(digest) { Block = parent };
         }
 
-        return parent.Chain ??= new ChainNode(digest) { Block = parent };
+        // The parent may come at this moment and see no hole: the look after the hole is counted finds it.
+        var node = new ChainNode(digest);
+        Occupy(node);
+        return node;
+    }
+
+    /// <summary>
+    /// A place without a block: a hole, unless the index has a block for it by now, which takes the place, or the hole is known
+    /// already, which takes the children.
+    /// </summary>
+    private void Occupy(ChainNode node)
+    {
+        if (_holes.TryGetValue(node.Digest, out var hole))
+        {
+            Move(node, hole);
+            return;
+        }
+
+        _holes.Add(node.Digest, node);
+        _holeCount = _holes.Count;
+        Interlocked.MemoryBarrier();
+        if (find(node.Digest) is not { IsDead: false } block)
+        {
+            return;
+        }
+
+        _holes.Remove(node.Digest);
+        if (block.Chain is { } taken)
+        {
+            Move(node, taken);
+            return;
+        }
+
+        block.Chain = node;
+        node.Block = block;
+    }
+
+    private void Move(ChainNode from, ChainNode to)
+    {
+        while (from.FirstChild is { } child)
+        {
+            child.Leave();
+            JoinUnlessCircular(child, to);
+        }
+
+        ReleaseUpwards(from);
     }
 
     /// <summary>Forgets a node that nobody follows, and holes above it that only it kept.</summary>

@@ -11,6 +11,7 @@ internal sealed class PairLedger
     private readonly Lock _lock = new();
     private readonly Dictionary<KeyDigest, Block> _waiting = [];
     private volatile int _waitingCount;
+    private volatile bool _isUsed;
 
     /// <summary>
     /// A companion is in the index. It waits before it looks for its block, and a block looks after it is in the index, so one of
@@ -18,6 +19,7 @@ internal sealed class PairLedger
     /// </summary>
     public void AddCompanion(Block companion, Func<KeyDigest, Block?> find)
     {
+        _isUsed = true;
         lock (_lock)
         {
             _waiting[companion.Related] = companion;
@@ -42,7 +44,7 @@ internal sealed class PairLedger
 
         lock (_lock)
         {
-            if (!_waiting.TryGetValue(main.Digest, out var companion))
+            if (main.IsDead || !_waiting.TryGetValue(main.Digest, out var companion))
             {
                 return null;
             }
@@ -56,7 +58,7 @@ internal sealed class PairLedger
     /// <summary>One half is gone: returns the other, which has to go too.</summary>
     public Block? Part(Block block)
     {
-        if (block.Companion is null && !block.IsCompanion)
+        if (!_isUsed)
         {
             return null;
         }

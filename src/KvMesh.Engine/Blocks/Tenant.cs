@@ -15,7 +15,7 @@ public sealed class Tenant
 
     private readonly ConcurrentDictionary<(string Model, string Revision), Scope> _scopes = new();
 
-    internal Tenant(string name, HostTier host, long shareBytes, IRetentionPolicy retention, LeaseBudget leases)
+    internal Tenant(string name, HostTier host, long shareBytes, IRetentionPolicy retention, LeaseBudget leases, ChainLedger chains)
     {
         Name = name;
         NameBytes = Encoding.UTF8.GetBytes(name);
@@ -24,6 +24,7 @@ public sealed class Tenant
         ShareBytes = shareBytes;
         Retention = retention;
         Leases = leases;
+        Chains = chains;
     }
 
     public string Name { get; }
@@ -49,7 +50,7 @@ public sealed class Tenant
 
     internal LeaseBudget Leases { get; }
 
-    internal ChainLedger Chains { get; } = new();
+    internal ChainLedger Chains { get; }
 
     internal TenantCounters Counters { get; } = new();
 

@@ -88,7 +88,17 @@ internal sealed class Evictor
             victim.Extent = default;
             victim.UnclaimAndCheckFree(resident: false);
             victim.Tenant.Host.Free(victim.Tenant, extent, wasPublished: true);
-            _registry.NoteDemoted(victim);
+
+            // The copy below may be forgotten at the same moment; one of the two sees that no copy is left.
+            if (victim.IsOnDisk)
+            {
+                _registry.NoteDemoted(victim);
+            }
+            else
+            {
+                _registry.Remove(victim, BlockEventKind.Removed);
+            }
+
             return true;
         }
 

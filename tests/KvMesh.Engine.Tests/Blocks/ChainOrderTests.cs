@@ -1,3 +1,4 @@
+using KvMesh.Engine.Blocks;
 using KvMesh.TestKit;
 
 namespace KvMesh.Engine.Tests.Blocks;
@@ -41,5 +42,86 @@ public sealed class ChainOrderTests
         Assert.Null(engine.Get("child"u8));
         Assert.Null(engine.Get("parent"u8));
         Assert.NotNull(engine.Get("other"u8));
+    }
+
+    [Fact]
+    public void A_block_removed_before_it_was_linked_does_not_hold_its_parent()
+    {
+        using var engine = new TestEngine();
+        engine.PutContent("parent"u8, "1"u8);
+        engine.PutContent("child"u8, "1"u8, parent: "parent"u8);
+        var (parent, child) = (BlockOf(engine, "parent"u8), BlockOf(engine, "child"u8));
+        engine.Engine.Remove(engine.Tenant, "child"u8);
+
+        engine.Tenant.Chains.Attach(child, parent.Digest);
+
+        Assert.False(parent.HasChildren);
+    }
+
+    [Fact]
+    public async Task A_block_without_a_copy_in_any_tier_is_a_miss_and_no_endless_wait()
+    {
+        using var engine = new TestEngine();
+        engine.PutContent("a"u8, "1"u8);
+        var block = BlockOf(engine, "a"u8);
+        Assert.True(block.TryClaim(resident: true));
+        engine.Tenant.Host.Forget(block);
+        var extent = block.Extent;
+        block.Extent = default;
+        block.UnclaimAndCheckFree(resident: false);
+        engine.Tenant.Host.Free(engine.Tenant, extent, wasPublished: true);
+
+        var read = await Task.Run(() => engine.Get("a"u8)).WaitAsync(TimeSpan.FromSeconds(20));
+
+        Assert.Null(read);
+    }
+
+    [Fact]
+    public void Threads_that_put_and_remove_links_of_one_chain_leave_no_hole_behind()
+    {
+        const int Links = 6;
+        using var engine = new TestEngine();
+        Parallel.For(0, 4, seed =>
+        {
+            var random = new Random(seed);
+            for (var step = 0; step < 20_000; step++)
+            {
+                var link = random.Next(Links);
+                if (random.Next(2) == 0)
+                {
+                    engine.PutContent(KeyOf(link), "1"u8, parent: link == 0 ? default : KeyOf(link - 1));
+                }
+                else
+                {
+                    engine.Engine.Remove(engine.Tenant, KeyOf(link));
+                }
+            }
+        });
+
+        for (var link = 0; link < Links; link++)
+        {
+            engine.PutContent(KeyOf(link), "1"u8, parent: link == 0 ? default : KeyOf(link - 1));
+        }
+
+        Assert.Equal(0, engine.Tenant.Chains.Holes);
+        Assert.All(Enumerable.Range(1, Links - 1), link => Assert.Equal(link < Links - 1, BlockOf(engine, KeyOf(link)).HasChildren));
+        for (var link = Links - 1; link >= 0; link--)
+        {
+            Assert.False(BlockOf(engine, KeyOf(link)).HasChildren);
+            engine.Engine.Remove(engine.Tenant, KeyOf(link));
+        }
+
+        Assert.Equal(0, engine.Tenant.Chains.Holes);
+    }
+
+    private static byte[] KeyOf(int link) => BitConverter.GetBytes(link);
+
+    private static Block BlockOf(TestEngine engine, ReadOnlySpan<byte> key)
+    {
+        Assert.True(engine.Engine.TryRead(engine.Tenant, key, ReadIntent.Inspect, out var read));
+        using (read)
+        {
+            return read.Block;
+        }
     }
 }

@@ -157,6 +157,7 @@ public sealed class ConnectionHostTests
         await using var fixture = new HostFixture();
         var client = fixture.Connect();
         Assert.Equal("1 name probe", client.Ask("name probe"));
+        await Eventually.Holds(() => Assert.Single(fixture.Host.Connections()).SentBytes > 0, "the answer counted");
         var row = Assert.Single(fixture.Host.Connections());
 
         Assert.Equal(("line", "127.0.0.1", "probe", 1), (row.Protocol, row.RemoteAddress, row.ClientName, row.Commands));
