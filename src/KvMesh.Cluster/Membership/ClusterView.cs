@@ -1,0 +1,50 @@
+using System.Collections.Immutable;
+
+namespace KvMesh.Cluster.Membership;
+
+/// <summary>Who is in the cluster, at one moment. Immutable; of two views of one process the one with the higher epoch is the later.</summary>
+public sealed class ClusterView
+{
+    /// <summary>Before the first word from the store.</summary>
+    public static readonly ClusterView Empty = new(0, [], isFrozen: false);
+
+    public ClusterView(long epoch, ImmutableArray<NodeRecord> nodes, bool isFrozen)
+    {
+        Epoch = epoch;
+        Nodes = nodes.Sort(static (left, right) => string.CompareOrdinal(left.Id.Value, right.Id.Value));
+        IsFrozen = isFrozen;
+    }
+
+    public long Epoch { get; }
+
+    /// <summary>Ordered by id, so that every node computes the same from the same view.</summary>
+    public ImmutableArray<NodeRecord> Nodes { get; }
+
+    /// <summary>Whether the store is silent and this is the last that was known.</summary>
+    public bool IsFrozen { get; }
+
+    public NodeRecord? Find(NodeId id)
+    {
+        foreach (var node in Nodes)
+        {
+            if (node.Id == id)
+            {
+                return node;
+            }
+        }
+
+        return null;
+    }
+}
+
+/// <summary>The view of this process. Readers take <see cref="Current"/> once and work with it.</summary>
+public interface IClusterViews
+{
+    /// <summary>This node.</summary>
+    NodeId Self { get; }
+
+    ClusterView Current { get; }
+
+    /// <summary>The current view, then every later one that the reader keeps up with; epochs only grow.</summary>
+    IAsyncEnumerable<ClusterView> WatchAsync(CancellationToken cancellationToken);
+}
