@@ -27,6 +27,12 @@ public enum Verb : byte
 
     /// <summary>Tells the node that bytes of a block did not match their checksums.</summary>
     Report = 16,
+
+    /// <summary>Asks a directory node which nodes hold blocks. Peers only.</summary>
+    Locate = 17,
+
+    /// <summary>Lists the blocks of a node, page by page, for its directories. Peers only.</summary>
+    Inventory = 18,
 }
 
 /// <summary>How a frame is to be taken. Sent on the wire: append only.</summary>

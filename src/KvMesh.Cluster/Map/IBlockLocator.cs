@@ -1,0 +1,29 @@
+using KvMesh.Cluster.Membership;
+
+namespace KvMesh.Cluster.Map;
+
+/// <summary>
+/// Answers which other nodes hold a block. A hint and never a promise: a node that was named may have let the block go meanwhile,
+/// and then the caller has a miss and says so with <see cref="ReportFalseHit"/>. The node that asks is never named itself. Any thread;
+/// a call returns at its deadline with what is known by then.
+/// </summary>
+public interface IBlockLocator
+{
+    /// <summary>How many blocks of a chain others hold from block <paramref name="from"/> on, without a gap.</summary>
+    /// <param name="tenant">Name of the tenant that the keys belong to.</param>
+    /// <param name="scope">What the keys of the chain have in common; see <see cref="Protocol.Keys.BlockScope"/>.</param>
+    /// <param name="hashes">Chain hashes in order, 32 bytes each, the whole chain.</param>
+    /// <param name="from">First block that is asked for: what is before it is here already.</param>
+    /// <param name="holders">Receives the holders of block <paramref name="from"/> + i at i; no more blocks than it has room for are asked for.</param>
+    /// <param name="limit">Longest time that other nodes are waited for. What this node's own map knows costs no wait.</param>
+    int MatchPrefix(string tenant, ReadOnlySpan<byte> scope, ReadOnlySpan<byte> hashes, int from, Span<BlockHolders> holders, TimeSpan limit);
+
+    /// <summary>Who holds one block of any key form; nobody when it is not known.</summary>
+    BlockHolders Locate(string tenant, ReadOnlySpan<byte> key, TimeSpan limit);
+
+    /// <summary>A node that was named did not have the block: it is not named again for it until it says so itself.</summary>
+    void ReportFalseHit(string tenant, ReadOnlySpan<byte> key, ushort holder);
+
+    /// <summary>The node behind a number of <see cref="BlockHolders"/>, or null when it has left since.</summary>
+    NodeRecord? NodeOf(ushort holder);
+}
