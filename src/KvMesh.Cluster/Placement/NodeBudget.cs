@@ -1,0 +1,29 @@
+using KvMesh.Cluster.Membership;
+
+namespace KvMesh.Cluster.Placement;
+
+/// <summary>A node of the view and what a plan may still ask of it.</summary>
+internal sealed class NodeBudget(NodeRecord record, NodeLoad load, PlacementOptions options)
+{
+    private readonly double _seconds = options.Step.TotalSeconds * options.BandwidthShare;
+    private long _taken;
+    private long _given;
+
+    public NodeRecord Record => record;
+
+    public NodeLoad Load => load;
+
+    public long InBytesLeft => Math.Max(0, (long)(load.InBytesPerSecond * _seconds) - _taken);
+
+    public long OutBytesLeft => Math.Max(0, (long)(load.OutBytesPerSecond * _seconds) - _given);
+
+    /// <summary>Free RAM, and the share of the rest that one plan may turn over.</summary>
+    public long RoomBytesLeft => Math.Max(0, load.FreeBytes + (long)(load.CapacityBytes * options.TurnoverShare) - _taken);
+
+    /// <summary>Whether what comes now makes something else leave.</summary>
+    public bool IsFull => load.FreeBytes <= _taken;
+
+    public void Take(long bytes) => _taken += bytes;
+
+    public void Give(long bytes) => _given += bytes;
+}

@@ -1,0 +1,43 @@
+namespace KvMesh.Cluster.Placement.Rules;
+
+/// <summary>A node that hands out more than it should shares its hottest prefixes with the least busy ones.</summary>
+internal sealed class RelieveHolders : IPlacementRule
+{
+    public bool IsPromised => false;
+
+    public IReadOnlyList<(PrefixState State, PlacementOrder Order)> Propose(PlanDraft draft)
+    {
+        var proposals = new List<(PrefixState, PlacementOrder)>();
+        foreach (var state in draft.Input.Prefixes)
+        {
+            var holders = state.Holdings.Select(holding => draft.NodeOf(holding.Node)).OfType<NodeBudget>().Distinct().ToArray();
+            var uses = state.Rate * draft.Options.Horizon.TotalSeconds;
+            if (holders.Length == 0 || holders.Length >= draft.Options.MaxReplicas || uses < draft.Options.MinGain
+                || holders.Any(node => node.Load.Utilisation < draft.Options.BusyUtilisation))
+            {
+                continue;
+            }
+
+            var target = draft.Targets
+                .Where(node => node.Load.Utilisation < draft.Options.BusyUtilisation && draft.BlocksAt(state, node.Record.Id) == 0)
+                .OrderBy(node => node.Load.Utilisation)
+                .ThenByDescending(node => node.RoomBytesLeft)
+                .ThenBy(node => draft.Tie(state, node.Record.Id))
+                .FirstOrDefault();
+            if (target is null)
+            {
+                continue;
+            }
+
+            var least = holders.Min(node => node.Load.Utilisation);
+            var reason = FormattableString.Invariant($"Its holders are busy, the least of them at {least:P0}.");
+            var saved = uses * least * draft.PullSeconds(state, target, 1) / (holders.Length + 1);
+            if (draft.Pull(OrderKind.Replicate, state, target, 0, state.Prefix.Blocks, saved, reason) is { } order)
+            {
+                proposals.Add((state, order));
+            }
+        }
+
+        return proposals;
+    }
+}
