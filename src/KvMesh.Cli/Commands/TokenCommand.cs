@@ -56,7 +56,7 @@ internal static class TokenCommand
         var known = Enum.GetValues<AccessRights>().Where(right => right is not (AccessRights.None or AccessRights.All)).Select(Name).ToArray();
         if (names is ["all"])
         {
-            return known;
+            return [.. known.Where(right => right != Name(AccessRights.Peer))];
         }
 
         var unknown = names.Except(known).ToArray();

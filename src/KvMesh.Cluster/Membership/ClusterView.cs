@@ -2,7 +2,10 @@ using System.Collections.Immutable;
 
 namespace KvMesh.Cluster.Membership;
 
-/// <summary>Who is in the cluster, at one moment. Immutable; of two views of one process the one with the higher epoch is the later.</summary>
+/// <summary>
+/// Who is in the cluster, at one moment. Immutable; of two views of one process the one with the higher epoch is the later. Epochs of
+/// two processes say nothing about each other.
+/// </summary>
 public sealed class ClusterView
 {
     /// <summary>Before the first word from the store.</summary>
@@ -17,8 +20,14 @@ public sealed class ClusterView
 
     public long Epoch { get; }
 
-    /// <summary>Ordered by id, so that every node computes the same from the same view.</summary>
+    /// <summary>Members that this node can work with, itself among them; ordered by id, so that every node computes the same from the same view.</summary>
     public ImmutableArray<NodeRecord> Nodes { get; }
+
+    /// <summary>Members whose versions of the mesh protocol have none in common with this node's: shown to operators, and not used.</summary>
+    public ImmutableArray<NodeRecord> Incompatible { get; init; } = [];
+
+    /// <summary>The cluster's name and secret; null before the first word from the store. It changes only when the store lost its data.</summary>
+    public ClusterIdentity? Identity { get; init; }
 
     /// <summary>Whether the store is silent and this is the last that was known.</summary>
     public bool IsFrozen { get; }

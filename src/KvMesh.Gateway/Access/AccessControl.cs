@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text;
 using KvMesh.Engine.Blocks;
 using Microsoft.Extensions.Logging;
 
@@ -10,6 +11,7 @@ namespace KvMesh.Gateway.Access;
 /// </summary>
 public sealed partial class AccessControl : IDisposable
 {
+    private const AccessRights PeerRights = AccessRights.Read | AccessRights.Write | AccessRights.Peer;
     private static readonly TimeSpan ReloadInterval = TimeSpan.FromSeconds(2);
 
     private readonly TenantTable _tenants;
@@ -48,9 +50,12 @@ public sealed partial class AccessControl : IDisposable
         }
         else
         {
-            Anonymous = new Caller(_tenants.Find(Tenant.DefaultName)!, AccessRights.All);
+            Anonymous = new Caller(_tenants.Find(Tenant.DefaultName)!, AccessRights.All | AccessRights.Peer);
         }
     }
+
+    /// <summary>Whether a token was made by another node of the cluster for this one. Set before the first caller comes; null: none is.</summary>
+    public Func<ReadOnlySpan<byte>, bool>? AdmitsPeer { get; set; }
 
     /// <summary>Whether a connection must authenticate before anything else.</summary>
     public bool IsRequired => _path is not null;
@@ -58,7 +63,10 @@ public sealed partial class AccessControl : IDisposable
     /// <summary>The caller behind connections without a credential, or null when a credential is required.</summary>
     public Caller? Anonymous { get; }
 
-    /// <summary>The caller with that tenant name and token, or null. An empty name stands for the tenant that the token belongs to.</summary>
+    /// <summary>
+    /// The caller with that tenant name and token, or null. An empty name stands for the tenant that the token belongs to; another node
+    /// belongs to all of them.
+    /// </summary>
     public Caller? Authenticate(ReadOnlySpan<byte> tenantName, ReadOnlySpan<byte> token)
     {
         Span<byte> tokenHash = stackalloc byte[SHA256.HashSizeInBytes];
@@ -67,7 +75,15 @@ public sealed partial class AccessControl : IDisposable
         SHA256.HashData(tenantName, tenantHash);
         var entries = _entries;
         var index = Find(entries, tokenHash, tenantHash, tenantName.IsEmpty);
-        return index >= 0 && _tenants.Find(entries[index].Tenant) is { } tenant ? new Caller(tenant, entries[index].Rights) : null;
+        if (index >= 0)
+        {
+            var rights = entries[index].Rights;
+            return CallerOf(rights.HasFlag(AccessRights.Peer) && !tenantName.IsEmpty ? Encoding.UTF8.GetString(tenantName) : entries[index].Tenant, rights);
+        }
+
+        return AdmitsPeer?.Invoke(token) == true
+            ? CallerOf(tenantName.IsEmpty ? Tenant.DefaultName : Encoding.UTF8.GetString(tenantName), PeerRights)
+            : null;
     }
 
     /// <summary>Reads the token file again when it is not the one that was read last. A wrong file changes nothing.</summary>
@@ -113,13 +129,15 @@ public sealed partial class AccessControl : IDisposable
         {
             var entry = entries[i];
             var matches = CryptographicOperations.FixedTimeEquals(entry.Hash, tokenHash)
-                & (CryptographicOperations.FixedTimeEquals(entry.TenantHash, tenantHash) | anyTenant);
+                & (CryptographicOperations.FixedTimeEquals(entry.TenantHash, tenantHash) | anyTenant | entry.Rights.HasFlag(AccessRights.Peer));
             var mask = -Convert.ToInt32(matches);
             found = (i & mask) | (found & ~mask);
         }
 
         return found;
     }
+
+    private Caller? CallerOf(string tenantName, AccessRights rights) => _tenants.Find(tenantName) is { } tenant ? new Caller(tenant, rights) : null;
 
     private void ThrowIfUnknownTenant(IReadOnlyList<TokenEntry> entries)
     {

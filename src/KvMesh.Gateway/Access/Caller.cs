@@ -13,7 +13,12 @@ public enum AccessRights
 
     /// <summary>See figures of the whole node and change its state.</summary>
     Admin = 8,
+
+    /// <summary>Everything for one tenant, and the figures of the node.</summary>
     All = Read | Write | Remove | Admin,
+
+    /// <summary>Be another node of the cluster: act for whatever tenant it names, and follow the events of all of them.</summary>
+    Peer = 16,
 }
 
 /// <summary>An authenticated caller.</summary>

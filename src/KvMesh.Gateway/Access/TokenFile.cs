@@ -6,7 +6,7 @@ namespace KvMesh.Gateway.Access;
 
 /// <summary>
 /// Reads the token file:
-/// <c>{ "tokens": [ { "tenant": "…", "sha256": "64 hex digits", "rights": ["read", "write", "remove", "admin"], "note": "…" } ] }</c>.
+/// <c>{ "tokens": [ { "tenant": "…", "sha256": "64 hex digits", "rights": ["read", "write", "remove", "admin", "peer"], "note": "…" } ] }</c>.
 /// It holds hashes only, so that a copy of it opens nothing.
 /// </summary>
 public static class TokenFile
@@ -156,7 +156,7 @@ public static class TokenFile
     {
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
         {
-            faults.Add($"{name}.rights is {value.GetRawText()}; it must be an array of read, write, remove, admin");
+            faults.Add($"{name}.rights is {value.GetRawText()}; it must be an array of read, write, remove, admin, peer");
             return AccessRights.None;
         }
 
@@ -166,7 +166,7 @@ public static class TokenFile
             var right = item.ValueKind == JsonValueKind.String ? RightOf(item.GetString()!) : AccessRights.None;
             if (right == AccessRights.None)
             {
-                faults.Add($"{name}.rights has {item.GetRawText()}; known are read, write, remove, admin");
+                faults.Add($"{name}.rights has {item.GetRawText()}; known are read, write, remove, admin, peer");
             }
 
             rights |= right;
@@ -181,6 +181,7 @@ public static class TokenFile
         "write" => AccessRights.Write,
         "remove" => AccessRights.Remove,
         "admin" => AccessRights.Admin,
+        "peer" => AccessRights.Peer,
         _ => AccessRights.None,
     };
 }

@@ -28,7 +28,7 @@ public sealed class AccessControlTests : IDisposable
 
         Assert.False(access.IsRequired);
         Assert.Equal("default", access.Anonymous!.Tenant.Name);
-        Assert.Equal(AccessRights.All, access.Anonymous.Rights);
+        Assert.Equal(AccessRights.All | AccessRights.Peer, access.Anonymous.Rights);
         Assert.Null(access.Authenticate("default"u8, "anything"u8));
     }
 
@@ -47,6 +47,32 @@ public sealed class AccessControlTests : IDisposable
         Assert.Null(access.Authenticate("default"u8, "token-a"u8));
         Assert.Null(access.Authenticate([], "token-c"u8));
         Assert.Null(access.Authenticate([], []));
+    }
+
+    [Fact]
+    public void A_token_of_a_peer_acts_for_the_tenant_it_names()
+    {
+        Write(("default", "token-p", "peer"), ("acme", "token-a", "read"));
+        using var access = Open();
+
+        Assert.Equal("beta", access.Authenticate("beta"u8, "token-p"u8)!.Tenant.Name);
+        Assert.Equal("default", access.Authenticate([], "token-p"u8)!.Tenant.Name);
+        Assert.Null(access.Authenticate("nobody"u8, "token-p"u8));
+        Assert.Null(access.Authenticate("beta"u8, "token-a"u8));
+    }
+
+    [Fact]
+    public void A_node_with_the_key_of_the_cluster_acts_for_the_tenant_it_names()
+    {
+        Write(("acme", "token-a", "read"));
+        using var access = Open();
+        access.AdmitsPeer = static token => token.SequenceEqual("proof"u8);
+
+        var caller = access.Authenticate("beta"u8, "proof"u8)!;
+
+        Assert.Equal("beta", caller.Tenant.Name);
+        Assert.Equal(AccessRights.Read | AccessRights.Write | AccessRights.Peer, caller.Rights);
+        Assert.Null(access.Authenticate("beta"u8, "prooF"u8));
     }
 
     [Fact]

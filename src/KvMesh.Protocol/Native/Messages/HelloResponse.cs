@@ -11,7 +11,7 @@ public sealed record HelloResponse
 {
     public byte Version { get; init; } = NativeLimits.Version;
 
-    /// <summary>1 read, 2 write, 4 remove, 8 admin.</summary>
+    /// <summary>1 read, 2 write, 4 remove, 8 admin, 16 peer.</summary>
     public byte Rights { get; init; }
 
     public NativeCapabilities Capabilities { get; init; }
