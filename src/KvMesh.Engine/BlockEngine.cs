@@ -11,7 +11,7 @@ namespace KvMesh.Engine;
 /// Keeps blocks: the door of this project. Every member may be called from any thread. Operations on blocks report their
 /// outcome as values and never throw. Calls block while they copy or read a disk, so callers own their threads.
 /// </summary>
-public sealed class BlockEngine : IDisposable
+public sealed partial class BlockEngine : IDisposable
 {
     private readonly EngineOptions _options;
     private readonly TimeProvider _time;

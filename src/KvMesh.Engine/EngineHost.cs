@@ -2,6 +2,7 @@ using KvMesh.Engine.Arena;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.Events;
+using KvMesh.Engine.FarTiers;
 using KvMesh.Engine.Host;
 using KvMesh.Engine.Integrity;
 using KvMesh.Engine.Leases;
@@ -33,6 +34,7 @@ internal sealed partial class EngineHost : IDisposable
     private DiskTier? _disk;
     private DiskMover? _mover;
     private BackgroundLoop? _sweep;
+    private FarLookup? _far;
     private int _isStopped;
 
     private EngineHost(EngineOptions options, DataDirectory directory, TimeProvider time, ILogger logger)
@@ -57,6 +59,9 @@ internal sealed partial class EngineHost : IDisposable
     public Evictor Evictor { get; }
 
     public TenantTable Tenants { get; }
+
+    /// <summary>Orders to bring blocks here; null while there is no tier to bring them from.</summary>
+    public FetchOrders? FetchOrders { get; private set; }
 
     public static EngineHost Open(EngineOptions options, TimeProvider time, ILogger logger)
     {
@@ -95,6 +100,20 @@ internal sealed partial class EngineHost : IDisposable
         }
     }
 
+    /// <summary>Begins to ask tiers beyond this node. Once.</summary>
+    public FarLookup StartFar(BlockWriter writer)
+    {
+        _far = new FarLookup(Registry, writer, _options.FarTiers, _time);
+        FetchOrders = new FetchOrders(_far, Registry, _options.FarTiers, _time, _logger);
+        if (_options.FarTiers.OffersLeaving)
+        {
+            var offers = new LeavingOffers(_far, () => _mover is not { } mover || mover.IsDiskFull());
+            _loops.Add(new BackgroundLoop("offer", LeavingOffers.Period, () => offers.Step(_hosts), _logger));
+        }
+
+        return _far;
+    }
+
     public bool TryLoadAndOpen(Block block) => _mover is not null && _mover.TryLoadAndOpen(block);
 
     /// <summary>After a purge: its epochs are on disk before it is acknowledged, and its space comes back at once.</summary>
@@ -111,7 +130,10 @@ internal sealed partial class EngineHost : IDisposable
     {
         var hosts = _hosts.Select(host => host.Snapshot(_prefaulter?.WarmBytesOf(host) ?? 0)).ToArray();
         return new EngineSnapshot(
-            _hosts[0].Arena.Header.Incarnation, _startedAt, [.. TierSnapshots()], hosts, [.. Tenants.All.Select(SnapshotOf)], Traffic(), Integrity());
+            _hosts[0].Arena.Header.Incarnation, _startedAt, [.. TierSnapshots()], hosts, [.. Tenants.All.Select(SnapshotOf)], Traffic(), Integrity())
+        {
+            FarTiers = [.. _far?.Tiers.Select(tier => tier.Snapshot()) ?? []],
+        };
     }
 
     public void Dispose() => Stop(savesToDisk: true);
@@ -124,11 +146,14 @@ internal sealed partial class EngineHost : IDisposable
             return;
         }
 
+        _far?.Stop();
+        FetchOrders?.Dispose();
         foreach (var loop in _loops)
         {
             loop.Dispose();
         }
 
+        _far?.Dispose();
         if (savesToDisk && _mover is not null)
         {
             var left = _mover.SaveAll(_hosts, _options.StopBudget);
@@ -276,7 +301,7 @@ internal sealed partial class EngineHost : IDisposable
         tenant.Chains.Holes, tenant.Leases.HeldBytes, tenant.Leases.Yielded);
 
     private TrafficSnapshot Traffic() => new(
-        Counters.Reads, Counters.HostHits + Counters.DiskHits, Counters.ReadBytes, Counters.Writes, Counters.WrittenBytes, Counters.DuplicateWrites,
+        Counters.Reads, Counters.HostHits + Counters.DiskHits + Counters.FarHits, Counters.ReadBytes, Counters.Writes, Counters.WrittenBytes, Counters.DuplicateWrites,
         Counters.RefusedWrites, Counters.MatchRequests, Counters.MatchedBlocks, Counters.AskedBlocks);
 
     private IntegritySnapshot Integrity() => new(

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using KvMesh.Engine.Disk;
+using KvMesh.Engine.FarTiers;
 using KvMesh.Protocol;
 
 namespace KvMesh.Engine;
@@ -29,6 +30,9 @@ public sealed class EngineOptions
 
     /// <summary>The disk tier. A capacity of 0 switches it off; an empty directory stands for <c>disk</c> in the data directory.</summary>
     public DiskOptions Disk { get; } = new();
+
+    /// <summary>Tiers beyond this node: how long, and how many at a time.</summary>
+    public FarTierOptions FarTiers { get; } = new();
 
     /// <summary>Whether to back the whole arena with memory in the background, so that no put waits for a page.</summary>
     public bool Prefault { get; set; } = true;

@@ -119,6 +119,9 @@ public sealed class Block
     internal Block? Older;
     internal bool IsRetained;
 
+    /// <summary>Whether every tier beyond this node has had its chance to take it.</summary>
+    internal bool IsOffered;
+
     /// <summary>Number of the last drain of uses that took this block; owned by the touch buffer.</summary>
     internal int DrainMark;
 

@@ -1,3 +1,4 @@
+using KvMesh.Engine.FarTiers;
 using KvMesh.Protocol.Integrity;
 
 namespace KvMesh.Engine.Blocks;
@@ -43,6 +44,25 @@ public readonly struct BlockRead : IDisposable
 
     /// <summary>Whether this read is one of the sample that a door must verify before it sends (see <see cref="EngineOptions.VerifyOneReadIn"/>).</summary>
     public bool MustVerify { get; }
+
+    /// <summary>Whether the key names content, so that a copy elsewhere is as good.</summary>
+    public bool IsContent => _block.IsContent;
+
+    /// <summary>What another node needs to know to keep a copy. A parent or partner that is not here is left out.</summary>
+    public BlockOrigin Origin => new()
+    {
+        PayloadBytes = _block.PayloadBytes,
+        TableChecksum = _block.TableChecksum,
+        ExpiresAt = ExpiresAt,
+        Traits = new BlockTraits
+        {
+            IsContent = _block.IsContent,
+            Model = _block.Scope.Model,
+            Revision = _block.Scope.Revision,
+            ParentKey = _block.Parent is { } parent ? parent.Key.Span : default,
+            CompanionOf = _block.IsCompanion && Volatile.Read(ref _block.Companion) is { } main ? main.Key.Span : default,
+        },
+    };
 
     internal Block Block => _block;
 

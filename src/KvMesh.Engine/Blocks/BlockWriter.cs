@@ -63,6 +63,23 @@ internal sealed class BlockWriter(BlockRegistry registry, Evictor evictor, Engin
         block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: false);
     }
 
+    /// <summary>
+    /// Makes a block of another node visible and opens it. It stays next to leave until somebody asks for it again, as a first hit on
+    /// disk does. False: it was not taken, and its space is given back.
+    /// </summary>
+    public bool TrySealFetched(Block block, in SealOptions options)
+    {
+        if (registry.Publish(block, options, _publishDescriptor) != SealStatus.Sealed)
+        {
+            block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: false);
+            return false;
+        }
+
+        var isOpen = block.TryOpen();
+        block.Tenant.Host.Retain(block, lowInterest: true);
+        return isOpen;
+    }
+
     private static void PublishDescriptor(Block block)
     {
         var host = block.Tenant.Host;

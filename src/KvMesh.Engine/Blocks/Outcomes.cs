@@ -78,4 +78,8 @@ public readonly record struct BlockInfo(
 /// <summary>The part of a prefix that is here.</summary>
 /// <param name="Blocks">Blocks present from the first on, without a gap.</param>
 /// <param name="LeasedUntil">Unix milliseconds until which they stay readable; 0 when nothing matched or the lease was refused.</param>
-public readonly record struct PrefixMatch(int Blocks, long LeasedUntil);
+public readonly record struct PrefixMatch(int Blocks, long LeasedUntil)
+{
+    /// <summary>Of the blocks, the last ones that other tiers believe to hold: a promise without a lease, which may become a miss.</summary>
+    public int Elsewhere { get; init; }
+}

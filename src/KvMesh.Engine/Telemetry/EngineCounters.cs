@@ -6,6 +6,9 @@ internal sealed class EngineCounters
     public long Reads;
     public long HostHits;
     public long DiskHits;
+    public long FarHits;
+    public long PeerReads;
+    public long PeerReadBytes;
     public long ReadBytes;
     public long Writes;
     public long WrittenBytes;

@@ -1,3 +1,5 @@
+using KvMesh.Engine.FarTiers;
+
 namespace KvMesh.Engine.Telemetry;
 
 /// <summary>The engine's figures at one moment. Counters grow from the start of the process.</summary>
@@ -8,7 +10,11 @@ public sealed record EngineSnapshot(
     IReadOnlyList<ArenaSnapshot> Arenas,
     IReadOnlyList<TenantSnapshot> Tenants,
     TrafficSnapshot Traffic,
-    IntegritySnapshot Integrity);
+    IntegritySnapshot Integrity)
+{
+    /// <summary>Tiers beyond this node, in the order in which they are asked.</summary>
+    public IReadOnlyList<FarTierSnapshot> FarTiers { get; init; } = [];
+}
 
 /// <summary>Occupancy of one tier ("host", "disk") and what was found in it.</summary>
 public sealed record TierSnapshot(

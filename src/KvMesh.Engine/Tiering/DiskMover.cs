@@ -214,7 +214,8 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
         return true;
     }
 
-    private bool IsDiskFull()
+    /// <summary>Whether what is written now drives out what is wanted.</summary>
+    public bool IsDiskFull()
     {
         var snapshot = disk.Snapshot();
         return snapshot.LiveBytes - snapshot.RedundantBytes > snapshot.CapacityBytes / 10 * 8;

@@ -1,0 +1,103 @@
+using KvMesh.Engine.Blocks;
+using KvMesh.Engine.FarTiers;
+using KvMesh.Engine.Leases;
+
+namespace KvMesh.Engine;
+
+/// <summary>
+/// Reading beyond this node. What is asked "anywhere" is looked for here first and then in the attached tiers; the members without
+/// that word never leave the node.
+/// </summary>
+public sealed partial class BlockEngine
+{
+    private readonly Lock _farLock = new();
+    private volatile FarLookup? _far;
+
+    /// <summary>Whether there are tiers beyond this node.</summary>
+    public bool HasFarTiers => _far is not null;
+
+    /// <summary>Orders to bring blocks here that wait or run.</summary>
+    public int QueuedFetches => _host.FetchOrders?.Queued ?? 0;
+
+    /// <summary>
+    /// Adds a tier behind this node's own and those attached before. The caller disposes what it made after the engine, or makes it answer
+    /// nothing before.
+    /// </summary>
+    public void AttachTier(IBlockTier tier)
+    {
+        ArgumentNullException.ThrowIfNull(tier);
+        lock (_farLock)
+        {
+            var far = _far ?? _host.StartFar(_writer);
+            far.Attach(tier);
+            _far = far;
+        }
+    }
+
+    /// <summary>
+    /// As <see cref="TryRead"/> for a use, and on a miss asks the attached tiers, which blocks for as long as the block's deadline. For keys
+    /// that name content.
+    /// </summary>
+    public bool TryReadAnywhere(Tenant tenant, ReadOnlySpan<byte> key, out BlockRead read) =>
+        TryRead(tenant, key, ReadIntent.Use, out read) || (_far is { } far && TryReadFar(far, tenant, key, out read));
+
+    /// <summary>
+    /// Opens a block for another node that keeps a copy: content only, never from other tiers, counted as a use of the block but not as a
+    /// request of the tenant.
+    /// </summary>
+    public bool TryReadForPeer(Tenant tenant, ReadOnlySpan<byte> key, out BlockRead read)
+    {
+        if (!TryRead(tenant, key, ReadIntent.Inspect, out read))
+        {
+            return false;
+        }
+
+        if (!read.IsContent)
+        {
+            read.Dispose();
+            read = default;
+            return false;
+        }
+
+        NoteRead(read.Block, isFirst: read.Block.Hits == 0);
+        Interlocked.Increment(ref _counters.PeerReads);
+        Interlocked.Add(ref _counters.PeerReadBytes, read.PayloadBytes);
+        return true;
+    }
+
+    /// <summary>As <see cref="Exists"/>, or whether an attached tier believes to hold the block: a promise without a lease.</summary>
+    public bool ExistsAnywhere(Tenant tenant, ReadOnlySpan<byte> key, ConnectionLeases leases, TimeSpan lease) =>
+        Exists(tenant, key, leases, lease) || (_far is { } far && far.IsBelieved(tenant, key));
+
+    /// <summary>As <see cref="MatchPrefix"/>, made longer by what the attached tiers believe to hold behind the part that is here.</summary>
+    public PrefixMatch MatchPrefixAnywhere(Tenant tenant, KeyRun keys, ConnectionLeases leases, TimeSpan lease)
+    {
+        var match = MatchPrefix(tenant, keys, leases, lease);
+        return _far is { } far && match.Blocks < keys.Count ? far.Extend(tenant, keys, match) : match;
+    }
+
+    /// <summary>
+    /// Orders a block to be brought here in the background, behind clients' reads. <paramref name="completed"/> runs on a thread of the
+    /// engine and must be short. False: too many orders wait, or there is no tier to bring it from.
+    /// </summary>
+    public bool TryOrderFetch(Tenant tenant, ReadOnlyMemory<byte> key, Action<FetchOrderResult>? completed = null) =>
+        _host.FetchOrders is { } orders && orders.TryAdd(tenant, key, completed);
+
+    private bool TryReadFar(FarLookup far, Tenant tenant, ReadOnlySpan<byte> key, out BlockRead read)
+    {
+        read = default;
+        if (!far.TryOpen(tenant, key, FetchPriority.Foreground, out var block))
+        {
+            return false;
+        }
+
+        // The miss was counted when it was one.
+        NoteRead(block!, isFirst: block!.Hits == 0);
+        Interlocked.Increment(ref _counters.FarHits);
+        Interlocked.Add(ref _counters.ReadBytes, block.PayloadBytes);
+        Interlocked.Increment(ref tenant.Counters.Hits);
+        Interlocked.Decrement(ref tenant.Counters.Misses);
+        read = new BlockRead(this, block, !block.IsVerified || IsSampled());
+        return true;
+    }
+}

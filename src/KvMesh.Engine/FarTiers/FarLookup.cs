@@ -1,0 +1,319 @@
+using System.Collections.Concurrent;
+using KvMesh.Engine.Blocks;
+using KvMesh.Protocol;
+using KvMesh.Protocol.Keys;
+
+namespace KvMesh.Engine.FarTiers;
+
+/// <summary>
+/// Asks the tiers beyond this node for what is not here, one tier after the other, and puts what comes into the arena. Of many readers
+/// who miss one block, one fetches it and the others wait for it.
+/// </summary>
+internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarTierOptions options, TimeProvider time) : IDisposable
+{
+    private readonly ConcurrentDictionary<KeyDigest, RunningFetch> _running = new();
+    private readonly SemaphoreSlim _turns = new(options.MaxForegroundFetches);
+    private volatile AttachedTier[] _tiers = [];
+    private volatile bool _isStopping;
+
+    public FarTierOptions Options => options;
+
+    public TimeProvider Time => time;
+
+    public bool IsStopping => _isStopping;
+
+    public IReadOnlyList<AttachedTier> Tiers => _tiers;
+
+    /// <summary>Blocks that clients wait for now.</summary>
+    public int ForegroundFetches => options.MaxForegroundFetches - _turns.CurrentCount;
+
+    public long Hits => _tiers.Sum(tier => Interlocked.Read(ref tier.Hits) - Interlocked.Read(ref tier.Background));
+
+    /// <summary>Adds a tier behind those that are there. Before the first read that is to find it.</summary>
+    public void Attach(IBlockTier tier) => _tiers = [.. _tiers, new AttachedTier(tier)];
+
+    /// <summary>Whether some tier believes to hold the block.</summary>
+    public bool IsBelieved(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        foreach (var tier in _tiers)
+        {
+            if (tier.Tier.Believes(tenant, key) != 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Makes a match longer by what other tiers believe to hold behind it. What it adds is a promise that may become a miss.</summary>
+    public PrefixMatch Extend(Tenant tenant, KeyRun keys, PrefixMatch match)
+    {
+        var end = match.Blocks;
+        for (var isGrowing = true; isGrowing && end < keys.Count;)
+        {
+            isGrowing = false;
+            foreach (var tier in _tiers)
+            {
+                var more = Math.Clamp(tier.Tier.CountPrefix(tenant, keys, end), 0, keys.Count - end);
+                Interlocked.Add(ref tier.Promised, more);
+                end += more;
+                isGrowing |= more > 0;
+            }
+
+            end = isGrowing ? SkipLocal(tenant, keys, end) : end;
+        }
+
+        return match with { Blocks = end, Elsewhere = end - match.Blocks };
+    }
+
+    /// <summary>Fetches a block and opens it. The caller closes it. False: a miss.</summary>
+    public bool TryOpen(Tenant tenant, ReadOnlySpan<byte> key, FetchPriority priority, out Block? opened)
+    {
+        opened = null;
+        var tiers = _tiers;
+        Span<ulong> beliefs = stackalloc ulong[tiers.Length];
+        if (_isStopping || !AnyBelieves(tiers, tenant, key, beliefs))
+        {
+            return false;
+        }
+
+        var digest = registry.DigestOf(tenant, key);
+        var own = new RunningFetch();
+        var running = _running.GetOrAdd(digest, own);
+        if (running != own)
+        {
+            return running.WaitForEnd(options) && TryOpenHere(tenant, key, out opened);
+        }
+
+        byte[]? companionOf = null;
+        try
+        {
+            opened = FetchInTurn(tenant, key.ToArray(), tiers, beliefs, priority, out companionOf);
+        }
+        finally
+        {
+            _running.TryRemove(digest, out _);
+            own.End();
+        }
+
+        if (opened is not null && companionOf is not null)
+        {
+            CompletePair(tenant, companionOf, priority, ref opened);
+        }
+
+        return opened is not null;
+    }
+
+    /// <summary>Space for a block that is coming. A parent counts only if it is here or coming: else it would be a hole in every match.</summary>
+    public Reservation? Reserve(Tenant tenant, ReadOnlySpan<byte> key, int payloadBytes, in BlockTraits traits)
+    {
+        var keepsParent = !traits.ParentKey.IsEmpty
+            && (registry.Find(tenant, traits.ParentKey) is not null || _running.ContainsKey(registry.DigestOf(tenant, traits.ParentKey)));
+        var kept = new BlockTraits
+        {
+            IsContent = true,
+            Model = traits.Model,
+            Revision = traits.Revision,
+            CompanionOf = traits.CompanionOf,
+            ParentKey = keepsParent ? traits.ParentKey : default,
+        };
+        return registry.Find(tenant, key) is null && writer.TryReserve(tenant, key, payloadBytes, kept, out var reservation) == ReserveStatus.Reserved
+            ? reservation
+            : null;
+    }
+
+    public void Abort(Reservation reservation) => writer.Abort(reservation.End());
+
+    /// <summary>Ends every wait: from now on nothing is fetched.</summary>
+    public void Stop() => _isStopping = true;
+
+    public void Dispose()
+    {
+        Stop();
+
+        // Whoever still fetches writes into the arena: it must not go before they have ended, which Stop makes soon.
+        for (var turn = 0; turn < options.MaxForegroundFetches && _turns.Wait(options.LongestDeadline); turn++)
+        {
+        }
+
+        _turns.Dispose();
+    }
+
+    /// <summary>A companion is nothing without its block: fetches that too. Without it, the companion is a miss.</summary>
+    private void CompletePair(Tenant tenant, byte[] mainKey, FetchPriority priority, ref Block? companion)
+    {
+        if (registry.Find(tenant, mainKey) is null && TryOpen(tenant, mainKey, priority, out var main))
+        {
+            Close(main!);
+        }
+
+        if (!registry.IsVisible(companion!))
+        {
+            Close(companion!);
+            companion = null;
+        }
+    }
+
+    private Block? FetchInTurn(
+        Tenant tenant, byte[] key, AttachedTier[] tiers, ReadOnlySpan<ulong> beliefs, FetchPriority priority, out byte[]? companionOf)
+    {
+        companionOf = null;
+        var intake = new BlockIntake(this, tenant, key, priority, time.GetTimestamp());
+        if (priority == FetchPriority.Background)
+        {
+            return Fetch(tenant, key, tiers, beliefs, intake, out companionOf);
+        }
+
+        if (!_turns.Wait(intake.Remaining))
+        {
+            return null;
+        }
+
+        try
+        {
+            return Fetch(tenant, key, tiers, beliefs, intake, out companionOf);
+        }
+        finally
+        {
+            _turns.Release();
+        }
+    }
+
+    private Block? Fetch(
+        Tenant tenant, byte[] key, AttachedTier[] tiers, ReadOnlySpan<ulong> beliefs, BlockIntake intake, out byte[]? companionOf)
+    {
+        companionOf = null;
+        try
+        {
+            // It may have come between the miss and now.
+            if (TryOpenHere(tenant, key, out var present))
+            {
+                return present;
+            }
+
+            for (var index = 0; index < tiers.Length && intake.Remaining > TimeSpan.Zero; index++)
+            {
+                if (beliefs[index] == 0)
+                {
+                    continue;
+                }
+
+                var tier = tiers[index];
+                var mismatches = intake.Mismatches;
+                var outcome = tier.Tier.Fetch(tenant, key, beliefs[index], intake);
+                Interlocked.Add(ref tier.Mismatches, intake.Mismatches - mismatches);
+                if (outcome == FetchOutcome.Filled && intake.IsWhole)
+                {
+                    companionOf = intake.CompanionOf;
+                    tier.CountHit(intake.Payload.Length, intake.Priority);
+                    return Seal(tenant, key, intake);
+                }
+
+                tier.Count(outcome == FetchOutcome.Filled ? FetchOutcome.Failed : outcome);
+                intake.Abandon();
+            }
+
+            return TryOpenHere(tenant, key, out var late) ? late : null;
+        }
+        finally
+        {
+            intake.Abandon();
+        }
+    }
+
+    private Block? Seal(Tenant tenant, byte[] key, BlockIntake intake)
+    {
+        var block = intake.Take().End();
+        return writer.TrySealFetched(block, new SealOptions { ExpiresAt = intake.ExpiresAt }) ? block
+            : TryOpenHere(tenant, key, out var present) ? present
+            : null;
+    }
+
+    private bool TryOpenHere(Tenant tenant, ReadOnlySpan<byte> key, out Block? opened)
+    {
+        opened = registry.Find(tenant, key);
+        if (opened is not null && opened.TryOpen())
+        {
+            return true;
+        }
+
+        opened = null;
+        return false;
+    }
+
+    private int SkipLocal(Tenant tenant, KeyRun keys, int from)
+    {
+        Span<byte> key = stackalloc byte[Limits.MaxKeyBytes];
+        key = key[..keys.KeyBytes];
+        for (; from < keys.Count; from++)
+        {
+            keys.CopyKey(from, key);
+            if (registry.Find(tenant, key) is null)
+            {
+                break;
+            }
+        }
+
+        return from;
+    }
+
+    /// <summary>Asks every tier what it believes. Those that hold nothing are counted at once.</summary>
+    private static bool AnyBelieves(AttachedTier[] tiers, Tenant tenant, ReadOnlySpan<byte> key, Span<ulong> beliefs)
+    {
+        var isAny = false;
+        for (var index = 0; index < tiers.Length; index++)
+        {
+            beliefs[index] = tiers[index].Tier.Believes(tenant, key);
+            isAny |= beliefs[index] != 0;
+            if (beliefs[index] == 0)
+            {
+                tiers[index].Count(FetchOutcome.NotHere);
+            }
+        }
+
+        return isAny;
+    }
+
+    private static void Close(Block block) => new BlockRead(null!, block, mustVerify: false).Dispose();
+
+    /// <summary>A fetch that one thread does and others wait for.</summary>
+    private sealed class RunningFetch
+    {
+        private readonly Lock _lock = new();
+        private ManualResetEventSlim? _ended;
+        private bool _isEnded;
+        private int _waiters;
+
+        /// <summary>False when it did not end in time, or when too many wait already.</summary>
+        public bool WaitForEnd(FarTierOptions options)
+        {
+            lock (_lock)
+            {
+                if (_isEnded)
+                {
+                    return true;
+                }
+
+                if (_waiters >= options.MaxWaitersPerBlock)
+                {
+                    return false;
+                }
+
+                _waiters++;
+                _ended ??= new ManualResetEventSlim();
+            }
+
+            return _ended.Wait(options.LongestDeadline);
+        }
+
+        public void End()
+        {
+            lock (_lock)
+            {
+                _isEnded = true;
+                _ended?.Set();
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Host;
+
+namespace KvMesh.Engine.FarTiers;
+
+/// <summary>
+/// Offers blocks to tiers that all nodes share before they leave this one, from the end of RAM that leaves next, ahead of need: so
+/// that eviction stays a matter of memory. Blocks that still go to this node's disk are not leaving.
+/// </summary>
+internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
+{
+    /// <summary>How often a step looks.</summary>
+    public static readonly TimeSpan Period = TimeSpan.FromMilliseconds(50);
+
+    private const int AheadDivisor = 16;
+    private const int BlocksPerStep = 64;
+    private const int DepthPerStep = 8192;
+
+    private readonly List<Block> _candidates = [];
+
+    /// <summary>One thread.</summary>
+    public void Step(IEnumerable<HostTier> hosts)
+    {
+        if (far.IsStopping || !far.Tiers.Any(tier => tier.Tier.TakesOffers) || !isLastStop())
+        {
+            return;
+        }
+
+        foreach (var host in hosts)
+        {
+            if (!host.IsAtBlockLimit && host.CapacityBytes - host.AllocatedBytes > 2 * (host.CapacityBytes / AheadDivisor))
+            {
+                continue;
+            }
+
+            _candidates.Clear();
+            host.CollectNextToLeave(_candidates, BlocksPerStep, DepthPerStep, static block => block.IsContent && !block.IsOffered && !block.IsDead);
+            foreach (var block in _candidates)
+            {
+                if (far.IsStopping)
+                {
+                    return;
+                }
+
+                OfferWithCompanion(block);
+            }
+        }
+
+        _candidates.Clear();
+    }
+
+    private void OfferWithCompanion(Block block)
+    {
+        if (Offer(block) && block.Companion is { IsOffered: false } companion)
+        {
+            Offer(companion);
+        }
+    }
+
+    private bool Offer(Block block)
+    {
+        if (block.Scope.IsPurged || !block.TryOpen())
+        {
+            return false;
+        }
+
+        using var read = new BlockRead(null!, block, mustVerify: false);
+        var leaving = new LeavingBlock
+        {
+            Tenant = block.Tenant,
+            Key = block.Key.Span,
+            Payload = read.Payload,
+            Checksums = read.Checksums,
+            Origin = read.Origin,
+            Hits = block.Hits,
+        };
+        var isDone = true;
+        var isTaken = false;
+        foreach (var tier in far.Tiers)
+        {
+            if (tier.Tier.TakesOffers)
+            {
+                var isAccepted = tier.Tier.Offer(leaving);
+                isDone &= isAccepted;
+                isTaken |= isAccepted;
+                Interlocked.Add(ref tier.Offered, isAccepted ? 1 : 0);
+                Interlocked.Add(ref tier.OfferedBytes, isAccepted ? block.PayloadBytes : 0);
+            }
+        }
+
+        block.IsOffered = isDone;
+        return isTaken;
+    }
+}
