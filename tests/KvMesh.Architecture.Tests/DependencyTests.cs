@@ -1,4 +1,5 @@
 using System.Xml.Linq;
+using KvMesh.TestKit;
 
 namespace KvMesh.Architecture.Tests;
 

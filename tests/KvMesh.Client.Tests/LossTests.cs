@@ -6,7 +6,6 @@ namespace KvMesh.Client.Tests;
 public sealed class LossTests
 {
     private const int MiB = 1 << 20;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     public static TheoryData<ClientTransport, bool> All => Transports.All;
 
@@ -30,7 +29,7 @@ public sealed class LossTests
         Assert.Null(await client.PingAsync(default));
 
         node.Restart();
-        await UntilAsync(async () => (await client.GetAsync(NodeFixture.Scope, hash, destination, default)).IsHit, "a hit after the node came back");
+        await Eventually.Holds(async () => (await client.GetAsync(NodeFixture.Scope, hash, destination, default)).IsHit, "a hit after the node came back");
         Assert.Equal(payload, destination);
     }
 
@@ -47,14 +46,14 @@ public sealed class LossTests
         var workers = Enumerable.Range(0, 3).Select(worker => Task.Run(() => WorkAsync(client, worker, stop.Token))).ToArray();
         for (var round = 0; round < 3; round++)
         {
-            await UntilAsync(async () => await client.PingAsync(default) is not null, "the node answers");
+            await Eventually.Holds(async () => await client.PingAsync(default) is not null, "the node answers");
             await node.CutOffAsync();
             node.Restart();
         }
 
-        await UntilAsync(async () => await client.PingAsync(default) is not null, "the node answers again");
+        await Eventually.Holds(async () => await client.PingAsync(default) is not null, "the node answers again");
         await stop.CancelAsync();
-        var hits = await Task.WhenAll(workers).WaitAsync(Patience);
+        var hits = await Task.WhenAll(workers).Within("the end of every worker");
         Assert.True(hits.Sum() > 0, "no worker saw a hit");
     }
 
@@ -68,9 +67,9 @@ public sealed class LossTests
             new ClientOptions { Endpoint = $"tcp://{silent.Endpoint}", BlockingCalls = blocking, Connections = 1 }, default);
         using var cancel = new CancellationTokenSource();
         var call = Task.Run(async () => await client.GetAsync(NodeFixture.Scope, TestBytes.Hash(1, 0), new byte[100], cancel.Token));
-        await silent.Asked.WaitAsync(Patience);
+        await silent.Asked.Within("the request");
         await cancel.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call.WaitAsync(Patience));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call.Within("the end of the call"));
     }
 
     [Theory]
@@ -80,17 +79,18 @@ public sealed class LossTests
     {
         using var silent = new SilentNode();
         await using var client = await KvMeshClient.ConnectAsync(
-            new ClientOptions { Endpoint = $"tcp://{silent.Endpoint}", BlockingCalls = blocking, Connections = 1, RequestTimeout = TimeSpan.FromMilliseconds(200) }, default);
-        var result = await Task.Run(async () => await client.GetAsync(NodeFixture.Scope, TestBytes.Hash(1, 0), new byte[100], default)).WaitAsync(Patience);
+            new ClientOptions { Endpoint = $"tcp://{silent.Endpoint}", BlockingCalls = blocking, Connections = 1, RequestTimeout = TimeSpan.FromSeconds(3) }, default);
+        var result = await Task.Run(async () => await client.GetAsync(NodeFixture.Scope, TestBytes.Hash(1, 0), new byte[100], default)).Within("the end of the call");
         Assert.Equal(GetStatus.Failed, result.Status);
     }
 
     [Fact]
     public async Task Says_why_the_first_connection_failed()
     {
+        using var closed = new ClosedPort();
         var refused = await Assert.ThrowsAsync<KvMeshConnectException>(async () =>
-            await KvMeshClient.ConnectAsync(new ClientOptions { Endpoint = "tcp://127.0.0.1:1" }, default));
-        Assert.Contains("127.0.0.1:1", refused.Message, StringComparison.Ordinal);
+            await KvMeshClient.ConnectAsync(new ClientOptions { Endpoint = $"tcp://{closed.Endpoint}" }, default));
+        Assert.Contains(closed.Endpoint.ToString(), refused.Message, StringComparison.Ordinal);
 
         var wrong = await Assert.ThrowsAsync<ArgumentException>(async () => await KvMeshClient.ConnectAsync(new ClientOptions { Endpoint = "http://x" }, default));
         Assert.Contains("http://x", wrong.Message, StringComparison.Ordinal);
@@ -127,15 +127,5 @@ public sealed class LossTests
         }
 
         return hits;
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> condition, string what)
-    {
-        var startedAt = TimeProvider.System.GetTimestamp();
-        while (!await condition())
-        {
-            Assert.True(TimeProvider.System.GetElapsedTime(startedAt) < Patience, $"Not seen within {Patience.TotalSeconds} s: {what}.");
-            await Task.Delay(10);
-        }
     }
 }

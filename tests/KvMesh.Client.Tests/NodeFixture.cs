@@ -1,6 +1,4 @@
 using System.Net;
-using System.Security.Cryptography;
-using System.Text;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Native;
@@ -37,7 +35,7 @@ internal sealed class NodeFixture : IAsyncDisposable
             configure?.Invoke(options);
         });
         TokenFile = tokens.Length == 0 ? null : WriteTokens(tokens);
-        Start(new IPEndPoint(IPAddress.Loopback, 0));
+        Start(new IPEndPoint(IPAddress.Loopback, FreePort.Next()));
     }
 
     public static BlockScope Scope { get; } = new("model", "1", new byte[32], 0);
@@ -62,7 +60,8 @@ internal sealed class NodeFixture : IAsyncDisposable
             Endpoint = Address(transport),
             AllowSharedMemory = transport == ClientTransport.SharedMemory,
             BlockingCalls = blocking,
-            RequestTimeout = TimeSpan.FromSeconds(10),
+            RequestTimeout = Eventually.Patience,
+            ConnectTimeout = Eventually.Patience,
             StagingBytes = 8 << 20,
         };
         var client = await KvMeshClient.ConnectAsync(change?.Invoke(options) ?? options, CancellationToken.None);
@@ -114,19 +113,12 @@ internal sealed class NodeFixture : IAsyncDisposable
     private async Task StopAsync()
     {
         await _stopping.CancelAsync();
-        await _host.StopAsync(TimeSpan.FromSeconds(10), CancellationToken.None);
+        await _host.StopAsync(Eventually.Patience, CancellationToken.None);
         _access.Dispose();
         _metrics.Dispose();
         _stopping.Dispose();
     }
 
-    private string WriteTokens((string Tenant, string Token, string[] Rights)[] tokens)
-    {
-        var entries = tokens.Select(token =>
-            $$"""{ "tenant": "{{token.Tenant}}", "sha256": "{{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token.Token)))}}", "rights": [{{string.Join(", ", token.Rights.Select(right => $"\"{right}\""))}}] }""");
-        var path = Path.Combine(_directory.Path, "tokens.json");
-        File.WriteAllText(path, $$"""{ "tokens": [ {{string.Join(", ", entries)}} ] }""");
-        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        return path;
-    }
+    private string WriteTokens((string Tenant, string Token, string[] Rights)[] tokens) => TestTokens.Write(
+        Path.Combine(_directory.Path, "tokens.json"), tokens.Select(token => new TestToken(token.Tenant, token.Token, token.Rights)));
 }

@@ -2,6 +2,7 @@ using KvMesh.Client.Connections;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 using Microsoft.Win32.SafeHandles;
 
 namespace KvMesh.Client.Tests;
@@ -16,7 +17,7 @@ internal sealed class RawPeer : IDisposable
 
     public RawPeer(string path)
     {
-        _socket = StreamSocket.Connect(StreamEndpoint.Unix(path), StreamSocketOptions.Default with { StallLimit = TimeSpan.FromSeconds(20) });
+        _socket = StreamSocket.Connect(StreamEndpoint.Unix(path), StreamSocketOptions.Default with { StallLimit = Eventually.Patience });
         _catcher = new DescriptorCatcher(_socket);
         Assert.Equal(NativeStatus.Ok, Ask(Verb.Hello, writer => new HelloRequest { LowestVersion = 1, HighestVersion = 1 }.Write(writer)).Status);
     }

@@ -2,6 +2,7 @@ using System.Net;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 
 namespace KvMesh.Client.Tests;
 
@@ -13,7 +14,7 @@ internal sealed class SilentNode : IDisposable
     private readonly List<StreamSocket> _sockets = [];
     private readonly Task _accepting;
 
-    public SilentNode() => _accepting = Task.Factory.StartNew(Serve, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    public SilentNode() => _accepting = Eventually.Run(Serve);
 
     public EndPoint Endpoint => _listener.LocalEndPoint;
 
@@ -23,7 +24,7 @@ internal sealed class SilentNode : IDisposable
     public void Dispose()
     {
         _listener.Interrupt();
-        _accepting.Wait(TimeSpan.FromSeconds(30));
+        _accepting.Wait(Eventually.Patience);
         _sockets.ForEach(socket => socket.Dispose());
         _listener.Dispose();
     }

@@ -15,7 +15,7 @@ public sealed class WatchTests
         await using var node = new NodeFixture(tokens: [("red", "r-token", AllRights), ("blue", "b-token", AllRights)]);
         var red = await node.ConnectAsync(ClientTransport.Tcp, blocking, options => options with { Token = "r-token" });
         var blue = await node.ConnectAsync(ClientTransport.Tcp, blocking, options => options with { Token = "b-token" });
-        using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var stop = new CancellationTokenSource(Eventually.Patience);
         var watch = Task.Run(async () =>
         {
             var changes = new List<BlockChange>();
@@ -38,7 +38,7 @@ public sealed class WatchTests
         }
 
         await red.RemoveAsync(NodeFixture.Scope, TestBytes.Hash(1, 1), default);
-        var seen = await watch.WaitAsync(TimeSpan.FromSeconds(30));
+        var seen = await watch.Within("the end of the watch");
         Assert.Equal([BlockChangeKind.Stored, BlockChangeKind.Stored, BlockChangeKind.Stored, BlockChangeKind.Removed], seen.Select(change => change.Kind));
         Assert.Equal(seen.Select(change => change.Sequence).Order(), seen.Select(change => change.Sequence));
         Assert.Equal([100, 101, 102], seen.Take(3).Select(change => change.PayloadBytes));
@@ -50,7 +50,7 @@ public sealed class WatchTests
     {
         await using var node = new NodeFixture();
         var client = await node.ConnectAsync();
-        using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var stop = new CancellationTokenSource(Eventually.Patience);
         await foreach (var change in client.WatchAsync(1_000_000, stop.Token))
         {
             Assert.Equal(BlockChangeKind.Gap, change.Kind);
@@ -72,9 +72,9 @@ public sealed class WatchTests
                 seen.TrySetResult();
             }
         });
-        await seen.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await seen.Task.Within("an event");
         await node.CutOffAsync();
-        await watch.WaitAsync(TimeSpan.FromSeconds(30));
+        await watch.Within("the end of the watch");
         node.Restart();
     }
 

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using KvMesh.Protocol.Admin;
@@ -10,8 +9,6 @@ namespace KvMesh.Server.Tests;
 
 public sealed class KvMeshNodeTests : IDisposable
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
-
     private readonly TemporaryDirectory _directory = new();
 
     [Theory]
@@ -20,27 +17,25 @@ public sealed class KvMeshNodeTests : IDisposable
     [InlineData("Resp")]
     public async Task A_port_in_use_is_named_and_nothing_is_left_behind(string door)
     {
-        using var other = new TcpListener(IPAddress.Loopback, 0);
-        other.Start();
-        var port = ((IPEndPoint)other.LocalEndpoint).Port;
+        using var other = new TakenPort();
         var options = TestNode.Options(_directory.Path);
         switch (door)
         {
             case "Http":
-                options.Http.Port = port;
+                options.Http.Port = other.Port;
                 break;
             case "Native":
-                options.Native.Port = port;
+                options.Native.Port = other.Port;
                 break;
             default:
-                options.Resp.Port = port;
+                options.Resp.Port = other.Port;
                 break;
         }
 
         var exception = await Assert.ThrowsAsync<NodeStartException>(() => KvMeshNode.StartAsync(options, CancellationToken.None));
 
         Assert.Contains($"{door}:Port", exception.Message, StringComparison.Ordinal);
-        Assert.Contains(port.ToString(), exception.Message, StringComparison.Ordinal);
+        Assert.Contains(other.Port.ToString(), exception.Message, StringComparison.Ordinal);
         await using var second = await KvMeshNode.StartAsync(TestNode.Options(_directory.Path), CancellationToken.None);
     }
 
@@ -90,14 +85,14 @@ public sealed class KvMeshNodeTests : IDisposable
         await using var stream = await node.Http.GetStreamAsync(AdminRoutes.Live);
         await stream.ReadExactlyAsync(new byte[10]);
 
-        await node.Node.StopAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(10));
+        await node.Node.StopAsync(CancellationToken.None).Within("the end of the node");
     }
 
     [Fact]
     public async Task The_service_manager_hears_of_start_and_stop()
     {
         var path = Path.Combine(_directory.Path, "notify");
-        using var manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = 10_000 };
+        using var manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = (int)Eventually.Patience.TotalMilliseconds };
         manager.Bind(new UnixDomainSocketEndPoint(path));
         var node = await TestNode.StartAsync(surroundings: new NodeSurroundings { NotifySocket = path });
 
@@ -119,15 +114,15 @@ public sealed class KvMeshNodeTests : IDisposable
         var first = await StartAsync(takeOver: false);
         using var client = new TcpClient();
         await client.ConnectAsync(first.Endpoints.Resp!);
-        Assert.Equal("+OK\r\n", await AskAsync(client, "SET a hello\r\n", 5));
+        Assert.Equal("+OK\r\n", await TestNode.AskAsync(client, "SET a hello\r\n", 5));
 
         await using var second = await StartAsync(takeOver: true);
 
-        await first.Ended.WaitAsync(Limit);
+        await first.Ended.Within("the end of the first node");
         Assert.Equal(first.Endpoints.Resp, second.Endpoints.Resp);
-        Assert.Equal("$5\r\nhello\r\n", await AskAsync(client, "GET a\r\n", 11));
-        await first.StopAsync(CancellationToken.None).WaitAsync(Limit);
-        Assert.Equal("$5\r\nhello\r\n", await AskAsync(client, "GET a\r\n", 11));
+        Assert.Equal("$5\r\nhello\r\n", await TestNode.AskAsync(client, "GET a\r\n", 11));
+        await first.StopAsync(CancellationToken.None).Within("the stop of the first node");
+        Assert.Equal("$5\r\nhello\r\n", await TestNode.AskAsync(client, "GET a\r\n", 11));
     }
 
     [Fact]
@@ -136,13 +131,12 @@ public sealed class KvMeshNodeTests : IDisposable
         await using var first = await StartAsync(takeOver: false);
         using var client = new TcpClient();
         await client.ConnectAsync(first.Endpoints.Resp!);
-        Assert.Equal("+OK\r\n", await AskAsync(client, "SET a hello\r\n", 5));
-        using var other = new TcpListener(IPAddress.Loopback, 0);
-        other.Start();
+        Assert.Equal("+OK\r\n", await TestNode.AskAsync(client, "SET a hello\r\n", 5));
+        using var other = new TakenPort();
 
-        await Assert.ThrowsAsync<NodeStartException>(() => StartAsync(takeOver: true, options => options.Http.Port = ((IPEndPoint)other.LocalEndpoint).Port));
+        await Assert.ThrowsAsync<NodeStartException>(() => StartAsync(takeOver: true, options => options.Http.Port = other.Port));
 
-        Assert.Equal("$5\r\nhello\r\n", await AskAsync(client, "GET a\r\n", 11));
+        Assert.Equal("$5\r\nhello\r\n", await TestNode.AskAsync(client, "GET a\r\n", 11));
         Assert.False(first.Ended.IsCompleted);
     }
 
@@ -155,16 +149,6 @@ public sealed class KvMeshNodeTests : IDisposable
     }
 
     public void Dispose() => _directory.Dispose();
-
-    private static async Task<string> AskAsync(TcpClient client, string command, int answerBytes)
-    {
-        var stream = client.GetStream();
-        await stream.WriteAsync(Encoding.ASCII.GetBytes(command));
-        var answer = new byte[answerBytes];
-        using var limit = new CancellationTokenSource(Limit);
-        await stream.ReadExactlyAsync(answer, limit.Token);
-        return Encoding.ASCII.GetString(answer);
-    }
 
     private Task<KvMeshNode> StartAsync(bool takeOver, Action<NodeOptions>? configure = null)
     {

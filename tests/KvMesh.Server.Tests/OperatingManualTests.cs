@@ -1,13 +1,14 @@
 using System.Text.RegularExpressions;
 using KvMesh.Protocol.Admin;
 using KvMesh.Server.Options;
+using KvMesh.TestKit;
 
 namespace KvMesh.Server.Tests;
 
 /// <summary>The manual names every option and every figure of a real node, and no option that is gone.</summary>
 public sealed partial class OperatingManualTests
 {
-    private static readonly string Manual = File.ReadAllText(Path.Combine(Root(), "docs", "OPERATING.md"));
+    private static readonly string Manual = File.ReadAllText(Path.Combine(SourceTree.Root, "docs", "OPERATING.md"));
 
     [Fact]
     public void Every_option_is_in_the_manual()
@@ -38,17 +39,6 @@ public sealed partial class OperatingManualTests
 
         Assert.True(names.Count > 40, $"Only {names.Count} figures were found.");
         Assert.All(names, name => Assert.Contains($"`{name}`", Manual, StringComparison.Ordinal));
-    }
-
-    private static string Root()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory!.FullName, "KvMesh.sln")))
-        {
-            directory = directory.Parent;
-        }
-
-        return directory.FullName;
     }
 
     [GeneratedRegex(@"`((?:Http|Native|Resp|Unix|Net|Access|Engine|Telemetry|Log):[A-Za-z:]+)`")]

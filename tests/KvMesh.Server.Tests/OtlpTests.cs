@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text;
+using KvMesh.TestKit;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -9,8 +10,6 @@ namespace KvMesh.Server.Tests;
 
 public sealed class OtlpTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
-
     [Fact]
     public async Task Metrics_and_traces_reach_a_collector()
     {
@@ -37,7 +36,6 @@ public sealed class OtlpTests
     private sealed class Collector : IAsyncDisposable
     {
         private readonly ConcurrentQueue<(string Path, string Body)> _posts = new();
-        private readonly SemaphoreSlim _arrived = new(0);
         private readonly WebApplication _application;
 
         private Collector()
@@ -52,7 +50,6 @@ public sealed class OtlpTests
                 await request.Body.CopyToAsync(body);
                 Keys.Enqueue(request.Headers["x-key"].ToString());
                 _posts.Enqueue((request.Path, Encoding.Latin1.GetString(body.ToArray())));
-                _arrived.Release();
             });
         }
 
@@ -67,26 +64,9 @@ public sealed class OtlpTests
             return collector;
         }
 
-        public async Task WaitForAsync(string path, string text)
-        {
-            using var limit = new CancellationTokenSource(Limit);
-            while (!_posts.Any(post => post.Path == path && post.Body.Contains(text, StringComparison.Ordinal)))
-            {
-                try
-                {
-                    await _arrived.WaitAsync(limit.Token);
-                }
-                catch (OperationCanceledException)
-                {
-                    throw new TimeoutException($"No post to {path} with {text} after {Limit.TotalSeconds} s; {_posts.Count} posts came.");
-                }
-            }
-        }
+        public Task WaitForAsync(string path, string text) => Eventually.Holds(
+            () => _posts.Any(post => post.Path == path && post.Body.Contains(text, StringComparison.Ordinal)), $"a post to {path} with {text}");
 
-        public async ValueTask DisposeAsync()
-        {
-            await _application.DisposeAsync();
-            _arrived.Dispose();
-        }
+        public ValueTask DisposeAsync() => _application.DisposeAsync();
     }
 }

@@ -1,7 +1,6 @@
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using System.Text;
 using KvMesh.Protocol.Admin;
 using KvMesh.Server.Options;
@@ -19,7 +18,7 @@ internal sealed class TestNode : IAsyncDisposable
     {
         Node = node;
         _directory = directory;
-        Http = new HttpClient { BaseAddress = node.Endpoints.Http, Timeout = TimeSpan.FromSeconds(20) };
+        Http = new HttpClient { BaseAddress = node.Endpoints.Http, Timeout = Eventually.Patience };
     }
 
     public KvMeshNode Node { get; }
@@ -65,20 +64,13 @@ internal sealed class TestNode : IAsyncDisposable
         Engine = { ArenaBytes = 16 << 20, MaxBlocks = 1 << 12, Prefault = false, RemoveArenaOnStop = true, ScrubBytesPerSecond = 0 },
     };
 
-    public static string WriteTokens(string directory, IReadOnlyList<TestToken> tokens)
-    {
-        var path = Path.Combine(directory, "tokens.json");
-        var entries = tokens.Select(token =>
-            $$"""{ "tenant": "{{token.Tenant}}", "sha256": "{{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token.Token)))}}", "rights": [{{string.Join(", ", token.Rights.Select(right => $"\"{right}\""))}}] }""");
-        File.WriteAllText(path, $$"""{ "tokens": [ {{string.Join(", ", entries)}} ] }""");
-        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        return path;
-    }
+    public static string WriteTokens(string directory, IReadOnlyList<TestToken> tokens) =>
+        TestTokens.Write(Path.Combine(directory, "tokens.json"), tokens);
 
     /// <summary>A client that sends a token.</summary>
     public HttpClient As(string token)
     {
-        var client = new HttpClient { BaseAddress = Node.Endpoints.Http, Timeout = TimeSpan.FromSeconds(20) };
+        var client = new HttpClient { BaseAddress = Node.Endpoints.Http, Timeout = Eventually.Patience };
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
         return client;
     }
@@ -91,11 +83,16 @@ internal sealed class TestNode : IAsyncDisposable
     {
         using var client = new TcpClient();
         await client.ConnectAsync(Node.Endpoints.Resp!);
+        return await AskAsync(client, commands, expectedBytes);
+    }
+
+    /// <summary>The same on a connection of the caller's.</summary>
+    public static async Task<string> AskAsync(TcpClient client, string commands, int expectedBytes)
+    {
         var stream = client.GetStream();
         await stream.WriteAsync(Encoding.ASCII.GetBytes(commands));
         var answer = new byte[expectedBytes];
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        await stream.ReadExactlyAsync(answer, limit.Token);
+        await stream.ReadExactlyAsync(answer).AsTask().Within($"the answers to {commands}");
         return Encoding.ASCII.GetString(answer);
     }
 
@@ -106,6 +103,3 @@ internal sealed class TestNode : IAsyncDisposable
         _directory.Dispose();
     }
 }
-
-/// <summary>One line of a token file.</summary>
-internal sealed record TestToken(string Tenant, string Token, params string[] Rights);

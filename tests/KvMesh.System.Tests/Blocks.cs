@@ -37,7 +37,7 @@ internal sealed class Blocks
 
     public static Task<KvMeshClient> ConnectAsync(string endpoint, bool sharedMemory = false) =>
         KvMeshClient.ConnectAsync(
-            new ClientOptions { Endpoint = endpoint, AllowSharedMemory = sharedMemory, Connections = 1, RequestTimeout = TimeSpan.FromSeconds(20) },
+            new ClientOptions { Endpoint = endpoint, AllowSharedMemory = sharedMemory, Connections = 1, RequestTimeout = Eventually.Patience, ConnectTimeout = Eventually.Patience },
             CancellationToken.None).AsTask();
 
     /// <summary>Puts the chain in order. Returns how many the node took.</summary>

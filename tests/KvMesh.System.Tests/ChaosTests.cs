@@ -52,7 +52,7 @@ public sealed class ChaosTests : IDisposable
             }
 
             await stop.CancelAsync();
-            await Task.WhenAll(workers).WaitAsync(TimeSpan.FromMinutes(1));
+            await Task.WhenAll(workers).Within("the end of every worker");
         }
         finally
         {

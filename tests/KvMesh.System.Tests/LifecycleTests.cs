@@ -8,7 +8,7 @@ namespace KvMesh.System.Tests;
 [Trait("Category", "System")]
 public sealed class LifecycleTests : IDisposable
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Limit = Eventually.Patience;
     private readonly NodeFolders _folders = new();
 
     public void Dispose() => _folders.Dispose();
@@ -31,15 +31,13 @@ public sealed class LifecycleTests : IDisposable
     [InlineData("--resp")]
     public async Task A_port_in_use_is_refused_by_name(string option)
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        string[] ports = [.. new[] { "--http", "--native", "--resp" }.SelectMany(door => new[] { door, door == option ? $"127.0.0.1:{port}" : "127.0.0.1:0" })];
+        using var other = new TakenPort();
+        string[] ports = [.. new[] { "--http", "--native", "--resp" }.SelectMany(door => new[] { door, door == option ? $"127.0.0.1:{other.Port}" : "127.0.0.1:0" })];
 
         await using var process = NodeProcess.Run(["serve", "--data-dir", _folders.Data, "--arena", "64MiB", .. ports], _folders.Environment);
 
         Assert.Equal(1, await process.WaitForExitAsync(Limit));
-        Assert.Contains($"{port}", process.Error, StringComparison.Ordinal);
+        Assert.Contains($"{other.Port}", process.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", process.Error, StringComparison.Ordinal);
     }
 

@@ -6,8 +6,6 @@ namespace KvMesh.TestKit;
 /// <summary>A process that a test started. It ends with the test, whatever happens; what it printed is kept for the failure message.</summary>
 public sealed class ChildProcess : IAsyncDisposable
 {
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
-
     private readonly Process _process;
     private readonly string _name;
     private readonly Task _reading;
@@ -52,9 +50,14 @@ public sealed class ChildProcess : IAsyncDisposable
     }
 
     /// <exception cref="InvalidOperationException">There is no such program on this machine.</exception>
-    public static ChildProcess Start(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+    /// <param name="input">Standard input of the program; null: that of the tests.</param>
+    public static ChildProcess Start(
+        string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null, string? input = null)
     {
-        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
+        var start = new ProcessStartInfo(program)
+        {
+            RedirectStandardInput = input is not null, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
+        };
         foreach (var argument in arguments)
         {
             start.ArgumentList.Add(argument);
@@ -67,7 +70,9 @@ public sealed class ChildProcess : IAsyncDisposable
 
         try
         {
-            return new ChildProcess(Process.Start(start)!, $"{Path.GetFileName(program)} {string.Join(' ', start.ArgumentList)}");
+            var child = new ChildProcess(Process.Start(start)!, $"{Path.GetFileName(program)} {string.Join(' ', start.ArgumentList)}");
+            child.Type(input);
+            return child;
         }
         catch (System.ComponentModel.Win32Exception e)
         {
@@ -137,7 +142,7 @@ public sealed class ChildProcess : IAsyncDisposable
             _process.Kill();
         }
 
-        await WaitForExitAsync(StopLimit);
+        await WaitForExitAsync(Eventually.Patience);
     }
 
     public async ValueTask DisposeAsync()
@@ -156,6 +161,15 @@ public sealed class ChildProcess : IAsyncDisposable
     public string Describe() => $"standard output:\n{string.Join('\n', Output)}\nstandard error:\n{Error}";
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private void Type(string? input)
+    {
+        if (input is not null)
+        {
+            _process.StandardInput.Write(input);
+            _process.StandardInput.Close();
+        }
+    }
 
     private static async Task ReadAsync(StreamReader reader, Action<string> add)
     {

@@ -8,9 +8,6 @@ namespace KvMesh.TestKit;
 /// </summary>
 public sealed class NodeProcess : IAsyncDisposable
 {
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
-
     private NodeProcess(ChildProcess process, NodeAddresses addresses)
     {
         Process = process;
@@ -61,14 +58,14 @@ public sealed class NodeProcess : IAsyncDisposable
     public async Task<int> StopAsync()
     {
         await Process.SignalAsync("TERM");
-        return await Process.WaitForExitAsync(StopLimit);
+        return await Process.WaitForExitAsync(Eventually.Patience);
     }
 
     public ValueTask DisposeAsync() => Process.DisposeAsync();
 
     private static async Task<NodeAddresses> ReadAddressesAsync(ChildProcess process)
     {
-        var line = await process.WaitForLineAsync(text => text.StartsWith('{'), "the line with the addresses", StartLimit);
+        var line = await process.WaitForLineAsync(text => text.StartsWith('{'), "the line with the addresses", Eventually.Patience);
         return JsonSerializer.Deserialize<NodeAddresses>(line, JsonSerializerOptions.Web)
             ?? throw new InvalidOperationException($"'{line}' has no addresses.");
     }

@@ -2,10 +2,10 @@ using System.Net.Sockets;
 
 namespace KvMesh.TestKit;
 
-/// <summary>A real redis-server on a free loopback port, without persistence.</summary>
+/// <summary>A real redis-server on a free loopback port, without persistence. A missing program fails the test.</summary>
 public sealed class RedisServer : IAsyncDisposable
 {
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(20);
+    private const int Attempts = 5;
 
     private readonly ChildProcess _process;
 
@@ -20,11 +20,28 @@ public sealed class RedisServer : IAsyncDisposable
     /// <exception cref="InvalidOperationException">There is no redis-server on this machine.</exception>
     public static async Task<RedisServer> StartAsync()
     {
-        var port = FreePort.Next();
-        var process = ChildProcess.Start(
-            "redis-server", ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", Path.GetTempPath()]);
-        await process.WaitForLineAsync(line => line.Contains("eady to accept connections", StringComparison.Ordinal), "ready line", StartLimit);
-        return new RedisServer(process, port);
+        for (var attempt = 1; ; attempt++)
+        {
+            var port = FreePort.Next();
+            var process = ChildProcess.Start(
+                "redis-server",
+                ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--databases", "1", "--dir", Path.GetTempPath()]);
+            try
+            {
+                await process.WaitForLineAsync(line => line.Contains("eady to accept connections", StringComparison.Ordinal), "ready line", Eventually.Patience);
+                return new RedisServer(process, port);
+            }
+            catch (TimeoutException failure) when (failure.Message.Contains("Address already in use", StringComparison.Ordinal) && attempt < Attempts)
+            {
+                // Somebody took the port between the look and the start.
+                await process.DisposeAsync();
+            }
+            catch
+            {
+                await process.DisposeAsync();
+                throw;
+            }
+        }
     }
 
     /// <summary>A connected socket.</summary>

@@ -1,5 +1,4 @@
-using System.Net;
-using System.Net.Sockets;
+using KvMesh.TestKit;
 
 namespace KvMesh.Cli.Tests.Commands;
 
@@ -103,12 +102,9 @@ public sealed class CommandLineTests
     [InlineData("bench --via resp --endpoint {0}")]
     public async Task A_node_that_is_not_there_is_exit_code_3(string arguments)
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        var address = listener.LocalEndpoint.ToString()!;
-        listener.Stop();
+        using var closed = new ClosedPort();
 
-        var run = await CliRun.Of(string.Format(null, arguments, address).Split(' '));
+        var run = await CliRun.Of(string.Format(null, arguments, closed.Endpoint).Split(' '));
 
         Assert.Equal(3, run.ExitCode);
         Assert.StartsWith("kvmesh: ", run.Error, StringComparison.Ordinal);

@@ -1,19 +1,20 @@
 using System.Security.Cryptography;
 using System.Text;
 using KvMesh.Gateway.Access;
+using KvMesh.TestKit;
 
 namespace KvMesh.Cli.Tests.Commands;
 
 public sealed class TokenCommandTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("kvmesh-test-").FullName;
+    private readonly TemporaryDirectory _folder = new();
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     [Fact]
     public async Task Tokens_are_added_to_a_file_that_a_node_reads()
     {
-        var path = Path.Combine(_folder, "tokens.json");
+        var path = Path.Combine(_folder.Path, "tokens.json");
 
         var first = await CliRun.Of("token", "--tenant", "search", "--rights", "read,write", "--file", path);
         var second = await CliRun.Of("token", "--rights", "all", "--note", "operators", "--file", path);
@@ -28,7 +29,7 @@ public sealed class TokenCommandTests : IDisposable
     [Fact]
     public async Task The_file_holds_the_hash_and_standard_output_the_token_alone()
     {
-        var path = Path.Combine(_folder, "tokens.json");
+        var path = Path.Combine(_folder.Path, "tokens.json");
 
         var run = await CliRun.Of("token", "--file", path);
 
@@ -41,7 +42,7 @@ public sealed class TokenCommandTests : IDisposable
     [Fact]
     public async Task A_file_that_is_no_token_file_is_left_alone()
     {
-        var path = Path.Combine(_folder, "tokens.json");
+        var path = Path.Combine(_folder.Path, "tokens.json");
         await File.WriteAllTextAsync(path, "[]");
 
         var run = await CliRun.Of("token", "--file", path);

@@ -1,4 +1,5 @@
 using KvMesh.Cli.Workload;
+using KvMesh.TestKit;
 
 namespace KvMesh.Cli.Tests.Workload;
 
@@ -104,13 +105,16 @@ public sealed class BlockPayloadTests
         var payload = new byte[64 * 1024];
         BlockPayload.Fill(payload, Mine);
         BlockPayload.Check(payload, Mine);
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        for (var i = 0; i < 1000; i++)
-        {
-            BlockPayload.Fill(payload, Mine);
-            BlockPayload.Check(payload, Mine);
-        }
 
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(0, Allocations.Of(FillAndCheckOften));
+
+        void FillAndCheckOften()
+        {
+            for (var i = 0; i < 1000; i++)
+            {
+                BlockPayload.Fill(payload, Mine);
+                BlockPayload.Check(payload, Mine);
+            }
+        }
     }
 }

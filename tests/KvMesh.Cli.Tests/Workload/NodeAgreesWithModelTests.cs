@@ -26,7 +26,7 @@ public sealed class NodeAgreesWithModelTests
         });
         var model = new LruModel(Capacity);
         requests.ForEach(model.Serve);
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(5));
 
         // The trace passes in seconds, and a promise of half a minute would keep what the model has long let go.
         var options = new EmbeddedNodeOptions

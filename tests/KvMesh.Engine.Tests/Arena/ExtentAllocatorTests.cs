@@ -1,5 +1,6 @@
 using KvMesh.Engine.Arena;
 using KvMesh.Protocol;
+using KvMesh.TestKit;
 
 namespace KvMesh.Engine.Tests.Arena;
 
@@ -180,10 +181,7 @@ public sealed class ExtentAllocatorTests
         var offsets = new long[1_000];
         Churn(allocator, offsets);
 
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        Churn(allocator, offsets);
-
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(0, Allocations.Of(() => Churn(allocator, offsets)));
     }
 
     private static void Churn(ExtentAllocator allocator, long[] offsets)

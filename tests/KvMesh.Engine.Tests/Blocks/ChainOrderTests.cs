@@ -71,7 +71,7 @@ public sealed class ChainOrderTests
         block.UnclaimAndCheckFree(resident: false);
         engine.Tenant.Host.Free(engine.Tenant, extent, wasPublished: true);
 
-        var read = await Task.Run(() => engine.Get("a"u8)).WaitAsync(TimeSpan.FromSeconds(20));
+        var read = await Eventually.Within(() => engine.Get("a"u8), "the end of the read");
 
         Assert.Null(read);
     }

@@ -393,7 +393,7 @@ public abstract class DiskTierContract : IDisposable
             Settle(tier);
         }
 
-        Assert.True(SpinWait.SpinUntil(() => Interlocked.Read(ref hits) > 100, TimeSpan.FromSeconds(20)), "No reader ever hit.");
+        Eventually.HoldsBlocking(() => Interlocked.Read(ref hits) > 100, () => $"100 hits of the readers; {hits} were there");
         stop.Cancel();
         Array.ForEach(readers, reader => reader.Join());
         Assert.Empty(failures);

@@ -17,7 +17,7 @@ public sealed class DiskMoverTests
         for (var index = 0; index < 100; index++)
         {
             engine.PutContent(KeyOf(index), TestBytes.Payload(index, PayloadBytes));
-            WaitUntil(() => engine.Engine.Snapshot().Tiers[0].DroppedBlocks == 0 && IsCleanAhead(engine), "the demoter to keep up");
+            Eventually.HoldsBlocking(() => engine.Engine.Snapshot().Tiers[0].DroppedBlocks == 0 && IsCleanAhead(engine), "the demoter to keep up");
         }
 
         Assert.True(engine.Engine.Snapshot().Tiers[0].Blocks < 100);
@@ -91,7 +91,4 @@ public sealed class DiskMoverTests
         host.CollectNextToLeave(next, 2, 2, block => !block.IsOnDisk);
         return host.CapacityBytes - host.AllocatedBytes > host.CapacityBytes / 8 || next.Count == 0;
     }
-
-    private static void WaitUntil(Func<bool> condition, string what) =>
-        Assert.True(SpinWait.SpinUntil(condition, TimeSpan.FromSeconds(20)), $"Waited 20 s for {what}.");
 }

@@ -163,12 +163,8 @@ public sealed class AccessControlTests : IDisposable
 
     private AccessControl Open() => new(_engine.Engine.Tenants, Path, TimeProvider.System, NullLoggerFactory.Instance);
 
-    private void Write(params (string Tenant, string Token, string Right)[] tokens)
-    {
-        var entries = tokens.Select(token =>
-            $$"""{ "tenant": "{{token.Tenant}}", "sha256": "{{Convert.ToHexStringLower(HashOf(token.Token))}}", "rights": ["{{token.Right}}"] }""");
-        File.WriteAllText(Path, $$"""{ "tokens": [ {{string.Join(", ", entries)}} ] }""");
-    }
+    private void Write(params (string Tenant, string Token, string Right)[] tokens) =>
+        TestTokens.Write(Path, tokens.Select(token => new TestToken(token.Tenant, token.Token, token.Right)));
 
     private sealed class CountingList(TokenEntry[] entries) : IReadOnlyList<TokenEntry>
     {

@@ -2,18 +2,19 @@ using KvMesh.Gateway.Handover;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Tests.Sockets;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KvMesh.Gateway.Tests.Handover;
 
 public sealed class HandoverTests : IAsyncLifetime, IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
-    private readonly string _folder = Directory.CreateTempSubdirectory("kvmesh-handover-").FullName;
+    private static readonly TimeSpan Patience = Eventually.Patience;
+    private readonly TemporaryDirectory _folder = new();
     private readonly HostFixture _old = new();
     private readonly HostFixture _new = new(isStarted: false);
 
-    private string SocketPath => Path.Combine(_folder, "handover.sock");
+    private string SocketPath => Path.Combine(_folder.Path, "handover.sock");
 
     public Task InitializeAsync() => Task.CompletedTask;
 
@@ -23,7 +24,7 @@ public sealed class HandoverTests : IAsyncLifetime, IDisposable
         await _new.DisposeAsync();
     }
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     [Fact]
     public async Task Strict_clients_go_on_with_the_successor()
@@ -34,7 +35,7 @@ public sealed class HandoverTests : IAsyncLifetime, IDisposable
         Assert.All(clients, client => Assert.Equal("1 a", client.Ask("a")));
 
         await Eventually.Within(TakeOver, "the handover");
-        await party.Left.WaitAsync(Patience);
+        await party.Left.Within("the end of the old node");
         var late = new LineClient(_old.Endpoint);
 
         Assert.All(clients, client => Assert.Equal("2 b", client.Ask("b")));
@@ -63,7 +64,7 @@ public sealed class HandoverTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task A_unix_path_stays_with_the_successor()
     {
-        var path = Path.Combine(_folder, "node.sock");
+        var path = Path.Combine(_folder.Path, "node.sock");
         _old.Host.Freeze(Patience).Dispose();
         _old.Host.Listen(StreamEndpoint.Unix(path), _old.Factory);
         _old.Host.Start();
@@ -134,11 +135,14 @@ public sealed class HandoverTests : IAsyncLifetime, IDisposable
         await using var offer = Offer(party, TimeSpan.FromMilliseconds(100));
         var client = _old.Connect();
         Assert.Equal("1 a", client.Ask("a"));
-        using var receipt = await Eventually.Within(() => HandoverReceipt.Request(SocketPath, _new.Options, Patience), "the receipt");
+
+        // On a busy machine an earlier step may be too late already.
+        using var receipt = await Eventually.Succeeds<HandoverReceipt, HandoverException>(
+            () => Eventually.Run(() => HandoverReceipt.Request(SocketPath, _new.Options, Patience)), "the receipt");
         Assert.Equal("2 b", await Eventually.Within(() => client.Ask("b"), "service again"));
 
         Assert.Throws<HandoverException>(() => receipt.Commit());
-        Assert.Equal(1, party.Resumed);
+        Assert.True(party.Resumed > 0);
         Assert.Equal("3 c", client.Ask("c"));
     }
 

@@ -20,9 +20,7 @@ public sealed class NativeAllocationTests
         Run(node, request, Warm);
 
         var sent = node.Channel.SentBytes;
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        Run(node, request, Measured);
-        var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        var allocated = Allocations.Of(() => Run(node, request, Measured));
 
         Assert.True(node.Channel.SentBytes - sent > (long)Measured * blockBytes, "the gets did not hit");
         Assert.Equal(0, allocated);

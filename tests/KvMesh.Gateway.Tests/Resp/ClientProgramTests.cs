@@ -1,15 +1,12 @@
-using System.ComponentModel;
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using KvMesh.TestKit;
 
 namespace KvMesh.Gateway.Tests.Resp;
 
 /// <summary>Programs that people use, unmodified.</summary>
 public sealed partial class ClientProgramTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
-
     [Theory]
     [InlineData("set k v", "OK")]
     [InlineData("get nothing", "")]
@@ -29,10 +26,10 @@ public sealed partial class ClientProgramTests
     public async Task redis_cli_reads_what_it_wrote_from_its_standard_input()
     {
         await using var host = new RespHost();
-        var output = await RunAsync("redis-cli", $"-p {host.Port}", "SET a 1\nSET b 2 EX 100\nMGET a b c\nDBSIZE\nTTL b\nDEL a b\nNOSUCH\n");
+        var output = await RunAsync("redis-cli", $"-p {host.Port}", "SET a 1\nSET b 2 EXAT 4000000000\nMGET a b c\nDBSIZE\nEXPIRETIME b\nDEL a b\nNOSUCH\n");
 
         Assert.Equal(
-            "OK\nOK\n1\n2\n\n2\n100\n2\nERR unknown command 'NOSUCH', with args beginning with: ", output.Replace("\n\n\n", "\n\n", StringComparison.Ordinal).TrimEnd('\n'));
+            "OK\nOK\n1\n2\n\n2\n4000000000\n2\nERR unknown command 'NOSUCH', with args beginning with: ", output.Replace("\n\n\n", "\n\n", StringComparison.Ordinal).TrimEnd('\n'));
     }
 
     [Fact]
@@ -66,54 +63,17 @@ public sealed partial class ClientProgramTests
     public async Task redis_py_works()
     {
         await using var host = new RespHost();
-        var script = Path.Combine(FindRoot(), "tests", "python", "redis_py.py");
+        var script = Path.Combine(SourceTree.Root, "tests", "python", "redis_py.py");
 
         Assert.Equal("all well\n", await RunAsync("/usr/bin/python3", $"{script} {host.Port}"));
     }
 
     private static async Task<string> RunAsync(string program, string arguments, string input = "")
     {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-        using var process = Start(start);
-        await process.StandardInput.WriteAsync(input);
-        process.StandardInput.Close();
-        var output = process.StandardOutput.ReadToEndAsync();
-        var errors = process.StandardError.ReadToEndAsync();
-        try
-        {
-            await process.WaitForExitAsync().WaitAsync(Patience);
-        }
-        catch (TimeoutException)
-        {
-            process.Kill();
-            throw new TimeoutException($"{program} {arguments} did not end within {Patience.TotalSeconds} s.");
-        }
-
-        Assert.True(process.ExitCode == 0, $"{program} {arguments} ended with {process.ExitCode}:\n{await output}{await errors}");
-        return await output;
-    }
-
-    private static Process Start(ProcessStartInfo start)
-    {
-        try
-        {
-            return Process.Start(start)!;
-        }
-        catch (Win32Exception error)
-        {
-            throw new InvalidOperationException($"{start.FileName} is not installed (apt-get install redis-server python3-redis).", error);
-        }
-    }
-
-    private static string FindRoot()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory!.FullName, "KvMesh.sln")))
-        {
-            directory = directory.Parent;
-        }
-
-        return directory.FullName;
+        await using var process = ChildProcess.Start(program, arguments.Split(' '), input: input);
+        var exitCode = await process.WaitForExitAsync(Eventually.Patience);
+        Assert.True(exitCode == 0, $"{program} {arguments} ended with {exitCode}:\n{process.Describe()}");
+        return string.Concat(process.Output.Select(line => line + "\n"));
     }
 
     [GeneratedRegex(@": ([0-9.]+) requests per second")]

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using KvMesh.TestKit;
 
 namespace KvMesh.Gateway.Tests.Resp;
 
@@ -15,7 +16,7 @@ internal sealed class RawClient : IDisposable
 
     public RawClient(int port)
     {
-        _socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 30_000 };
+        _socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = (int)Eventually.Patience.TotalMilliseconds };
         _socket.Connect(new IPEndPoint(IPAddress.Loopback, port));
     }
 

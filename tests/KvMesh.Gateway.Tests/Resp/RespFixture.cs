@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KvMesh.Gateway.Tests.Resp;
 
-/// <summary>A real engine with the Redis door before it, and sessions without sockets.</summary>
+/// <summary>A real engine with the Redis door before it, and sessions without sockets. Unless a clock is given, time stands still.</summary>
 internal sealed class RespFixture : IDisposable
 {
     private readonly List<IConnectionSession> _sessions = [];
@@ -17,7 +17,7 @@ internal sealed class RespFixture : IDisposable
 
     public RespFixture(Action<EngineOptions>? engine = null, Action<RespOptions>? resp = null, TimeProvider? time = null, Func<BlockEngine, AccessControl>? access = null)
     {
-        Engine = new TestEngine(engine, time);
+        Engine = new TestEngine(engine, time ?? new SimulatedClock());
         Access = access?.Invoke(Engine.Engine) ?? new AccessControl(Engine.Engine.Tenants, NullLoggerFactory.Instance);
         var options = new RespOptions();
         resp?.Invoke(options);

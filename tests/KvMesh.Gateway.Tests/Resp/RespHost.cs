@@ -3,6 +3,7 @@ using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Resp;
 using KvMesh.Gateway.Sockets;
+using KvMesh.TestKit;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KvMesh.Gateway.Tests.Resp;
@@ -14,7 +15,7 @@ internal sealed class RespHost : IAsyncDisposable
 
     public RespHost(Action<EngineOptions>? engine = null, Action<RespOptions>? resp = null, Func<BlockEngine, AccessControl>? access = null)
     {
-        Fixture = new RespFixture(engine, resp, access: access);
+        Fixture = new RespFixture(engine, resp, TimeProvider.System, access);
         _host = new ConnectionHost(new SocketOptions(), Fixture.Metrics, TimeProvider.System, NullLogger<ConnectionHost>.Instance);
         Port = ((IPEndPoint)_host.Listen(new IPEndPoint(IPAddress.Loopback, 0), Fixture.Factory)).Port;
         Fixture.Factory.CloseConnection = _host.CloseConnection;
@@ -30,7 +31,7 @@ internal sealed class RespHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _host.StopAsync(TimeSpan.FromSeconds(10), CancellationToken.None);
+        await _host.StopAsync(Eventually.Patience, CancellationToken.None);
         Fixture.Dispose();
     }
 }

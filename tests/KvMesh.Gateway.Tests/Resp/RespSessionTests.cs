@@ -314,9 +314,7 @@ public sealed class RespSessionTests : IDisposable
         var channel = new MemoryChannel();
         Run(1000);
 
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        Run(10_000);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(0, Allocations.Of(() => Run(10_000)));
 
         void Run(int rounds)
         {

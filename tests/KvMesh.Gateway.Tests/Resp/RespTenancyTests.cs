@@ -11,8 +11,12 @@ public sealed class RespTenancyTests : IDisposable
 
     public RespTenancyTests() => _fixture = new RespFixture(
         Configure,
-        access: engine => StrictClientTests.TokenFileOf(
-            engine, _directory, [("red", "red-token", "read,write,remove"), ("blue", "blue-token", "read,write,remove"), ("blue", "blue-admin", "read,write,remove,admin")]));
+        access: engine => StrictClientTests.AccessOf(
+            engine,
+            _directory,
+            new("red", "red-token", "read", "write", "remove"),
+            new("blue", "blue-token", "read", "write", "remove"),
+            new("blue", "blue-admin", "read", "write", "remove", "admin")));
 
     public void Dispose()
     {

@@ -104,7 +104,7 @@ public sealed class StrictClientTests
     public async Task Is_told_OK_when_it_may_not_write_and_a_miss_when_it_may_not_read()
     {
         using var tokens = new TemporaryDirectory();
-        await using var host = new RespHost(access: engine => TokenFileOf(engine, tokens, ("reader", "read"), ("writer", "write")));
+        await using var host = new RespHost(access: engine => AccessOf(engine, tokens, new("default", "reader", "read"), new("default", "writer", "write")));
         using var reader = new NativeClient(host.Port);
         using var writer = new NativeClient(host.Port);
         Assert.Equal("+OK\r\n", reader.Raw.Ask(RespFixture.Command("AUTH", "default", "reader")));
@@ -135,7 +135,7 @@ public sealed class StrictClientTests
 
         // Longer than the idle window of the host, so that the connection is parked.
         Assert.Equal("+PONG\r\n", other.Ask("PING\r\n"));
-        await Sockets.Eventually.Holds(() => host.IsQuiet(), "both connections parked");
+        await Eventually.Holds(() => host.IsQuiet(), "both connections parked");
         Assert.Equal([1], client.Get(Key, 1));
 
         Assert.Equal(":1\r\n", other.Ask("CLIENT KILL ID 1\r\n"));
@@ -146,7 +146,7 @@ public sealed class StrictClientTests
     public async Task Eight_of_them_at_once_see_only_whole_values()
     {
         await using var host = new RespHost();
-        var clients = Enumerable.Range(0, 8).Select(worker => Task.Run(() =>
+        var clients = Enumerable.Range(0, 8).Select(worker => Eventually.Run(() =>
         {
             using var client = new NativeClient(host.Port);
             var random = new Random(worker);
@@ -166,18 +166,11 @@ public sealed class StrictClientTests
             }
         }));
 
-        await Task.WhenAll(clients).WaitAsync(TimeSpan.FromSeconds(60));
+        await Task.WhenAll(clients).Within("the end of every client");
     }
 
-    internal static AccessControl TokenFileOf(Engine.BlockEngine engine, TemporaryDirectory directory, params (string Token, string Rights)[] tokens) =>
-        TokenFileOf(engine, directory, [.. tokens.Select(token => ("default", token.Token, token.Rights))]);
-
-    internal static AccessControl TokenFileOf(Engine.BlockEngine engine, TemporaryDirectory directory, (string Tenant, string Token, string Rights)[] tokens)
-    {
-        var path = Path.Combine(directory.Path, "tokens");
-        TokenFileText.Write(path, tokens);
-        return new AccessControl(engine.Tenants, path, TimeProvider.System, NullLoggerFactory.Instance);
-    }
+    internal static AccessControl AccessOf(Engine.BlockEngine engine, TemporaryDirectory directory, params TestToken[] tokens) =>
+        new(engine.Tenants, TestTokens.Write(Path.Combine(directory.Path, "tokens.json"), tokens), TimeProvider.System, NullLoggerFactory.Instance);
 
     private sealed class NativeClient(int port) : IDisposable
     {

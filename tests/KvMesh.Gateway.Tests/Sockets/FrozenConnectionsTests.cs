@@ -1,20 +1,19 @@
 using System.Net;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 
 namespace KvMesh.Gateway.Tests.Sockets;
 
 public sealed class FrozenConnectionsTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-
     [Fact]
     public async Task A_strict_client_sees_a_pause_and_not_a_reset()
     {
         await using var fixture = new HostFixture();
         var client = fixture.Connect();
         Assert.Equal("1 name c", client.Ask("name c"));
-        var frozen = fixture.Host.Freeze(Patience);
+        var frozen = fixture.Host.Freeze(Eventually.Patience);
         Assert.Equal(0, fixture.Host.ConnectionCount);
 
         // Both the next command and a new connection wait in the kernel until the next host is there.
@@ -40,7 +39,7 @@ public sealed class FrozenConnectionsTests
         for (var round = 0; round < 20; round++)
         {
             await Eventually.Holds(() => fixture.Host.Connections() is { Count: 8 } rows && rows.All(row => row.ReceivedBytes > 0), "every lane served");
-            var frozen = fixture.Host.Freeze(Patience);
+            var frozen = fixture.Host.Freeze(Eventually.Patience);
             Assert.Equal(0, frozen.ClosedCount);
             fixture.Host.Adopt(frozen, [fixture.Factory]);
             fixture.Host.Start();
@@ -59,7 +58,8 @@ public sealed class FrozenConnectionsTests
         late.Send("half");
         var good = fixture.Connect();
         Assert.Equal("1 a", good.Ask("a"));
-        await Eventually.Holds(() => fixture.Host.Connections()[0].ReceivedBytes == 4, "the half command");
+        await Eventually.Holds(
+            () => fixture.Host.Connections() is [{ ReceivedBytes: 4 }, { IsBusy: false }], "the half command, and the other connection at its boundary");
         using var frozen = fixture.Host.Freeze(TimeSpan.FromMilliseconds(60));
 
         Assert.Equal(1, frozen.ClosedCount);
@@ -78,7 +78,7 @@ public sealed class FrozenConnectionsTests
         using var silent = new LineClient(endpoint);
         Assert.Equal("1 a", spoken.Ask("a"));
         await Eventually.Holds(() => fixture.Host.ConnectionCount == 2, "both accepted");
-        var frozen = fixture.Host.Freeze(Patience);
+        var frozen = fixture.Host.Freeze(Eventually.Patience);
 
         Assert.True(await Eventually.Within(spoken.IsClosedByServer, "the end of what cannot be resumed"));
         Assert.Equal((1, 1, 2), (frozen.ClosedCount, frozen.Connections.Count, frozen.Listeners.Count));
@@ -93,7 +93,7 @@ public sealed class FrozenConnectionsTests
         await using var fixture = new HostFixture();
         var client = fixture.Connect();
         Assert.Equal("1 a", client.Ask("a"));
-        fixture.Host.Adopt(fixture.Host.Freeze(Patience), []);
+        fixture.Host.Adopt(fixture.Host.Freeze(Eventually.Patience), []);
 
         Assert.True(await Eventually.Within(client.IsClosedByServer, "the end"));
         Assert.Throws<ChannelException>(() => StreamSocket.Connect(fixture.Endpoint, StreamSocketOptions.Default));

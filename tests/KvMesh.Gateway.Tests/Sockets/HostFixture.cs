@@ -1,6 +1,7 @@
 using System.Net;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Telemetry;
+using KvMesh.TestKit;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KvMesh.Gateway.Tests.Sockets;
@@ -46,7 +47,7 @@ internal sealed class HostFixture : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _clients.ForEach(client => client.Dispose());
-        await Host.StopAsync(TimeSpan.FromSeconds(30), CancellationToken.None);
+        await Host.StopAsync(Eventually.Patience, CancellationToken.None);
         Assert.Equal(0, Host.ConnectionCount);
         Assert.Equal(0, Volatile.Read(ref Factory.LiveSessions));
         Factory.Dispose();

@@ -1,6 +1,7 @@
 using System.Text;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 
 namespace KvMesh.Gateway.Tests.Sockets;
 
@@ -82,7 +83,7 @@ internal sealed class LineSession : IResumableSession
         {
             case "hold":
                 _factory.Held.Release();
-                Assert.True(_factory.Release.Wait(TimeSpan.FromSeconds(30)), "the test releases held sessions");
+                Assert.True(_factory.Release.Wait(Eventually.Patience), "the test releases held sessions");
                 break;
             case "crash":
                 throw new InvalidOperationException("asked to crash");
@@ -104,7 +105,7 @@ internal sealed class LineSession : IResumableSession
 /// <summary>A strict client: any lost connection or wrong answer is an exception.</summary>
 internal sealed class LineClient(System.Net.EndPoint endpoint) : IDisposable
 {
-    private readonly StreamSocket _socket = StreamSocket.Connect(endpoint, new StreamSocketOptions { StallLimit = TimeSpan.FromSeconds(20) });
+    private readonly StreamSocket _socket = StreamSocket.Connect(endpoint, new StreamSocketOptions { StallLimit = Eventually.Patience });
     private readonly byte[] _buffer = new byte[4096];
 
     public string Ask(string line)

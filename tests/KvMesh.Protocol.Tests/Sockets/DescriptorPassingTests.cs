@@ -1,16 +1,20 @@
 using System.IO.MemoryMappedFiles;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 using Microsoft.Win32.SafeHandles;
 
 namespace KvMesh.Protocol.Tests.Sockets;
 
 public sealed class DescriptorPassingTests
 {
+    /// <summary>Of this class alone, so that its files can be told from others of the process.</summary>
+    private const string MemoryName = "kvmesh-passed";
+
     [Fact]
     public void A_passed_memory_file_is_the_same_memory_at_both_ends()
     {
         using var pair = new SocketPair(isUnix: true);
-        using var sent = MemoryFile.Create("kvmesh-test", 4096);
+        using var sent = MemoryFile.Create(MemoryName, 4096);
         pair.Near.SendWithDescriptors("take"u8, [(int)sent.DangerousGetHandle()]);
         using var near = Map(sent);
         near.Write(100, 42);
@@ -29,7 +33,7 @@ public sealed class DescriptorPassingTests
     [Fact]
     public void A_memory_file_cannot_change_its_size()
     {
-        using var file = MemoryFile.Create("kvmesh-test", 4096);
+        using var file = MemoryFile.Create(MemoryName, 4096);
         Assert.ThrowsAny<Exception>(() => RandomAccess.SetLength(file, 0));
         Assert.Equal(4096, RandomAccess.GetLength(file));
     }
@@ -50,7 +54,7 @@ public sealed class DescriptorPassingTests
     public void Descriptors_that_do_not_fit_are_closed()
     {
         using var pair = new SocketPair(isUnix: true);
-        using var file = MemoryFile.Create("kvmesh-test", 4096);
+        using var file = MemoryFile.Create(MemoryName, 4096);
         var before = OpenDescriptors();
         pair.Near.SendWithDescriptors("x"u8, Enumerable.Repeat((int)file.DangerousGetHandle(), 64).ToArray());
         Span<int> descriptors = stackalloc int[3];
@@ -88,9 +92,9 @@ public sealed class DescriptorPassingTests
     public async Task Bytes_beyond_the_first_write_follow_the_descriptors()
     {
         using var pair = new SocketPair(isUnix: true, new StreamSocketOptions { SendBufferBytes = 16 * 1024 });
-        using var file = MemoryFile.Create("kvmesh-test", 4096);
-        var sending = Background.Run(() => pair.Near.SendWithDescriptors(new byte[1 << 20], [(int)file.DangerousGetHandle()]));
-        var total = await Background.Run(() =>
+        using var file = MemoryFile.Create(MemoryName, 4096);
+        var sending = Eventually.Run(() => pair.Near.SendWithDescriptors(new byte[1 << 20], [(int)file.DangerousGetHandle()]));
+        var total = await Eventually.Run(() =>
         {
             var descriptors = new int[1];
             var buffer = new byte[4096];
@@ -111,7 +115,7 @@ public sealed class DescriptorPassingTests
 
     // Only descriptors of memory files: other tests of this process open and close their own meanwhile.
     private static int OpenDescriptors() => Directory.GetFiles("/proc/self/fd")
-        .Count(link => new FileInfo(link).LinkTarget?.Contains("kvmesh-test", StringComparison.Ordinal) == true);
+        .Count(link => new FileInfo(link).LinkTarget?.Contains(MemoryName, StringComparison.Ordinal) == true);
 
     private static MemoryMappedViewAccessor Map(SafeFileHandle file)
     {

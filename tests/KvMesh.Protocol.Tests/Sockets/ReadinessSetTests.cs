@@ -1,4 +1,5 @@
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 
 namespace KvMesh.Protocol.Tests.Sockets;
 
@@ -45,7 +46,7 @@ public sealed class ReadinessSetTests
         Assert.Empty(await Wait(set));
     }
 
-    private static Task<string> Wait(ReadinessSet set) => Background.Run(() =>
+    private static Task<string> Wait(ReadinessSet set) => Eventually.Run(() =>
     {
         var tokens = new long[4];
         var count = set.Wait(tokens);

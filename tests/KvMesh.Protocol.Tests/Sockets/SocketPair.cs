@@ -1,5 +1,6 @@
 using System.Net;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 
 namespace KvMesh.Protocol.Tests.Sockets;
 
@@ -10,7 +11,7 @@ internal sealed class SocketPair : IDisposable
 
     public SocketPair(bool isUnix, StreamSocketOptions? options = null)
     {
-        options ??= new StreamSocketOptions { StallLimit = TimeSpan.FromSeconds(20) };
+        options ??= new StreamSocketOptions { StallLimit = Eventually.Patience };
         EndPoint endpoint = isUnix ? StreamEndpoint.Unix(Path.Combine(_folder, "pair.sock")) : new IPEndPoint(IPAddress.Loopback, 0);
         using var listener = StreamListener.Bind(endpoint, options);
         Near = StreamSocket.Connect(listener.LocalEndPoint, options);

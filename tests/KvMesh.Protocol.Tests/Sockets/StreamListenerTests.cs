@@ -1,6 +1,7 @@
 using System.Net;
 using System.Runtime.Versioning;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 
 namespace KvMesh.Protocol.Tests.Sockets;
 
@@ -81,7 +82,7 @@ public sealed class StreamListenerTests : IDisposable
     public async Task Interrupt_ends_an_accept()
     {
         using var listener = StreamListener.Bind(new IPEndPoint(IPAddress.Loopback, 0), Options);
-        var accepting = Background.Run(() => listener.Accept(Options, out _));
+        var accepting = Eventually.Run(() => listener.Accept(Options, out _));
         listener.Interrupt();
 
         Assert.Equal(AcceptOutcome.Interrupted, await accepting.Within("the end of Accept"));

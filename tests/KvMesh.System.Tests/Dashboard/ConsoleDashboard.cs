@@ -1,5 +1,6 @@
 using System.Net;
 using KvMesh.Dashboard;
+using KvMesh.TestKit;
 
 namespace KvMesh.System.Tests.Dashboard;
 
@@ -18,7 +19,7 @@ internal sealed class ConsoleDashboard : IAsyncDisposable
         console._running = ConsoleHost.RunAsync(
             new ConsoleOptions { Listen = new IPEndPoint(IPAddress.Loopback, 0), Dashboard = { Node = node }, Started = started.SetResult },
             console._stopping.Token);
-        var first = await Task.WhenAny(started.Task, console._running).WaitAsync(TimeSpan.FromSeconds(10));
+        var first = await Task.WhenAny(started.Task, console._running).Within("the start of the dashboard");
         await first;
         console.Page = await started.Task;
         return console;
@@ -27,7 +28,7 @@ internal sealed class ConsoleDashboard : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stopping.CancelAsync();
-        await _running.WaitAsync(TimeSpan.FromSeconds(10));
+        await _running.Within("the end of the dashboard");
         _stopping.Dispose();
     }
 }

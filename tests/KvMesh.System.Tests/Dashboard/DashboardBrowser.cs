@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using KvMesh.TestKit;
 using Microsoft.Playwright;
 
 namespace KvMesh.System.Tests.Dashboard;
@@ -40,7 +41,7 @@ public sealed class DashboardBrowser : IAsyncLifetime
             ViewportSize = new ViewportSize { Width = width, Height = width < 500 ? 844 : 900 },
             ColorScheme = scheme,
         });
-        context.SetDefaultTimeout(15_000);
+        context.SetDefaultTimeout((float)Eventually.Patience.TotalMilliseconds);
         return new Visitor(context, await context.NewPageAsync());
     }
 }
@@ -77,21 +78,22 @@ internal sealed class Visitor : IAsyncDisposable
     /// <summary>Waits until a figure of the page, before rounding, meets the condition.</summary>
     public async Task<double> FigureAsync(string selector, Func<double, bool> isMet, string expected)
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(15));
         var value = double.NaN;
-        while (!patience.IsCancellationRequested)
-        {
-            var text = await Page.Locator($"{selector} [data-value]").First.GetAttributeAsync("data-value");
-            if (double.TryParse(text, out value) && isMet(value))
+        await Eventually.Holds(
+            async () =>
             {
-                return value;
-            }
+                var text = await Page.Locator($"{selector} [data-value]").First.GetAttributeAsync("data-value");
+                if (double.TryParse(text, out value) && isMet(value))
+                {
+                    return true;
+                }
 
-            // The page changes once a second; its next frame is what is waited for.
-            await NextFrameAsync();
-        }
-
-        throw new TimeoutException($"{selector} stayed at {value}; expected: {expected}.");
+                // The page changes once a second; its next frame is what is waited for.
+                await NextFrameAsync();
+                return false;
+            },
+            () => $"{selector} as expected: {expected}; it stays at {value}");
+        return value;
     }
 
     public async Task NextFrameAsync()

@@ -1,6 +1,4 @@
 using System.Net;
-using System.Security.Cryptography;
-using System.Text;
 using KvMesh.Client.Admin;
 using KvMesh.Dashboard;
 using KvMesh.Server;
@@ -50,7 +48,8 @@ internal sealed class DashboardNode : IAsyncDisposable
             };
             if (tokens.Length > 0)
             {
-                options.Access.TokenFile = WriteTokens(directory.Path, tokens);
+                options.Access.TokenFile = TestTokens.Write(
+                    Path.Combine(directory.Path, "tokens.json"), tokens.Select(entry => new TestToken("default", entry.Token, entry.Rights)));
             }
 
             return new DashboardNode(directory, await KvMeshNode.StartAsync(options, CancellationToken.None));
@@ -70,15 +69,5 @@ internal sealed class DashboardNode : IAsyncDisposable
     {
         await _node.DisposeAsync();
         _directory.Dispose();
-    }
-
-    private static string WriteTokens(string directory, (string Token, string Rights)[] tokens)
-    {
-        var path = Path.Combine(directory, "tokens.json");
-        var entries = tokens.Select(entry =>
-            $$"""{ "tenant": "default", "sha256": "{{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(entry.Token)))}}", "rights": ["{{entry.Rights}}"] }""");
-        File.WriteAllText(path, $$"""{ "tokens": [ {{string.Join(", ", entries)}} ] }""");
-        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        return path;
     }
 }

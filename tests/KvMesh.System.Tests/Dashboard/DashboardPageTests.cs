@@ -1,5 +1,6 @@
 using KvMesh.Client.Admin;
 using KvMesh.Dashboard.Access;
+using KvMesh.TestKit;
 using Microsoft.Playwright;
 
 namespace KvMesh.System.Tests.Dashboard;
@@ -57,7 +58,7 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
     [Fact]
     public async Task Keeps_the_last_figures_and_says_so_when_the_node_stops_and_goes_on_when_it_is_back()
     {
-        await using var node = await DashboardNode.StartAsync();
+        await using var node = await DashboardNode.StartAsync(FreePort.Next());
         await using var console = await ConsoleDashboard.StartAsync(node.Http);
         await using var visitor = await browser.VisitAsync();
         await visitor.Page.GotoAsync(console.Page.AbsoluteUri);
@@ -118,7 +119,7 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
             visitors.RemoveAt(0);
 
             // The page tries again by itself.
-            await late.Page.Locator(".board").WaitForAsync(new LocatorWaitForOptions { Timeout = 30_000 });
+            await late.Page.Locator(".board").WaitForAsync();
         }
         finally
         {
@@ -177,7 +178,7 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
     /// <summary>The node may still be answering the last request of a client that hung up.</summary>
     private static async Task WaitUntilNobodyIsConnectedAsync(AdminClient admin)
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(15));
+        using var patience = new CancellationTokenSource(Eventually.Patience);
         await foreach (var update in admin.WatchAsync(patience.Token))
         {
             if (update.Status.Protocols.All(protocol => protocol.OpenConnections == 0))
