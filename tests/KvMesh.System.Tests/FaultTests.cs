@@ -131,7 +131,7 @@ public sealed class FaultTests : IAsyncLifetime, IDisposable
 
     private async Task WaitForBlocksAsync(int count)
     {
-        using var admin = new Client.Admin.AdminClient(_node.Addresses.Http, token: null);
+        using var admin = new Client.Admin.AdminClient(new HttpClient { BaseAddress = _node.Addresses.Http, Timeout = Eventually.Patience });
         await Eventually.Holds(async () => (await admin.GetTiersAsync(CancellationToken.None))[0].Blocks >= count, $"{count} blocks of the other process");
     }
 }

@@ -11,7 +11,7 @@ public static class Eventually
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(2);
 
     /// <summary>How long any wait of a test may take.</summary>
-    public static TimeSpan Patience { get; } = TimeSpan.FromSeconds(60);
+    public static TimeSpan Patience { get; } = TimeSpan.FromMinutes(2);
 
     /// <summary>Waits until a condition holds.</summary>
     public static Task Holds(Func<bool> condition, string what) => Holds(() => Task.FromResult(condition()), what);
