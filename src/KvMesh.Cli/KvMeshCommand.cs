@@ -8,6 +8,7 @@ using KvMesh.Client;
 using KvMesh.Client.Admin;
 using KvMesh.Server;
 using KvMesh.Server.Options;
+using KvMesh.Simulation.Traces;
 
 namespace KvMesh.Cli;
 
@@ -52,6 +53,7 @@ internal static class KvMeshCommand
             ServeCommand.Create(terminal),
             DemoCommand.Create(terminal, time),
             ReplayCommand.Create(terminal, time),
+            SimulateCommand.Create(terminal),
             BenchCommand.Create(terminal, time),
             StatusCommand.Create(terminal),
             TopCommand.Create(terminal),

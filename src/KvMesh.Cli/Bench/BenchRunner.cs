@@ -1,5 +1,6 @@
 using KvMesh.Cli.Workload;
 using KvMesh.Protocol;
+using KvMesh.Simulation.Traces;
 
 namespace KvMesh.Cli.Bench;
 

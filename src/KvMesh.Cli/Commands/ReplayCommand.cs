@@ -3,6 +3,7 @@ using KvMesh.Cli.Hosting;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
 using KvMesh.Cli.Workload;
+using KvMesh.Simulation.Traces;
 
 namespace KvMesh.Cli.Commands;
 

@@ -1,6 +1,7 @@
 using KvMesh.Cli.Hosting;
 using KvMesh.Cli.Workload;
 using KvMesh.Engine.Telemetry;
+using KvMesh.Simulation.Traces;
 
 namespace KvMesh.Cli.Demo;
 

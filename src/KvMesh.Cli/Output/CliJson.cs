@@ -15,4 +15,5 @@ namespace KvMesh.Cli.Output;
 [JsonSerializable(typeof(ServeReport))]
 [JsonSerializable(typeof(ValueReport))]
 [JsonSerializable(typeof(RemoveReport))]
+[JsonSerializable(typeof(SimulationReport))]
 internal sealed partial class CliJson : JsonSerializerContext;

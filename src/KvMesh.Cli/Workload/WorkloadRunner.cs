@@ -1,3 +1,5 @@
+using KvMesh.Simulation.Traces;
+
 namespace KvMesh.Cli.Workload;
 
 /// <summary>

@@ -11,7 +11,7 @@ namespace KvMesh.Cluster.Placement;
 internal sealed class PlanDraft
 {
     private readonly Dictionary<NodeId, NodeBudget> _nodes = [];
-    private readonly Dictionary<(KeyDigest, NodeId), List<(int First, int End)>> _runs = [];
+    private readonly Dictionary<(string Tenant, KeyDigest Tail), Dictionary<NodeId, List<(int First, int End)>>> _runs = [];
     private readonly Dictionary<(string, KeyDigest), PrefixState> _prefixes = [];
     private readonly List<PlacementOrder> _orders = [];
     private readonly List<DeferredOrder> _deferred = [];
@@ -35,7 +35,7 @@ internal sealed class PlanDraft
             _prefixes[(state.Prefix.Tenant, state.Prefix.Tail)] = state;
             foreach (var holding in state.Holdings.Where(holding => _nodes.ContainsKey(holding.Node)))
             {
-                RunsOf(state, holding.Node).Add((holding.FirstBlock, Math.Min(holding.FirstBlock + holding.Blocks, state.Prefix.Blocks)));
+                AddRun(state, holding.Node, (holding.FirstBlock, Math.Min(holding.FirstBlock + holding.Blocks, state.Prefix.Blocks)));
             }
         }
     }
@@ -54,13 +54,23 @@ internal sealed class PlanDraft
     /// <summary>Blocks from the first without a gap that a node holds, or will when the orders so far are carried out.</summary>
     public int BlocksAt(PrefixState state, NodeId node) => EndOfRun(state, node, 0);
 
-    public bool HoldsAll(PrefixState state, NodeId node) => BlocksAt(state, node) == state.Prefix.Blocks;
+    /// <summary>Nodes that take orders and hold, or will hold, all of a prefix.</summary>
+    public IEnumerable<NodeBudget> WholeCopies(PrefixState state) =>
+        _runs.TryGetValue((state.Prefix.Tenant, state.Prefix.Tail), out var nodes)
+            ? nodes.Keys
+                .Select(node => _nodes[node])
+                .Where(node => node.Record.State == NodeState.Active && BlocksAt(state, node.Record.Id) == state.Prefix.Blocks)
+            : [];
 
     /// <summary>The first block from <paramref name="from"/> on that a node lacks.</summary>
     public int EndOfRun(PrefixState state, NodeId node, int from)
     {
         var end = from;
-        var runs = RunsOf(state, node);
+        if (RunsOf(state, node) is not { } runs)
+        {
+            return end;
+        }
+
         for (var hasGrown = true; hasGrown;)
         {
             hasGrown = false;
@@ -160,7 +170,7 @@ internal sealed class PlanDraft
         _bytesLeft -= taken.Bytes;
         target.Take(taken.Bytes);
         source.Give(taken.Bytes);
-        RunsOf(state, order.Target).Add((taken.FirstBlock, taken.FirstBlock + blocks));
+        AddRun(state, order.Target, (taken.FirstBlock, taken.FirstBlock + blocks));
     }
 
     public PlacementPlan Build() => new([.. _orders], [.. _deferred]);
@@ -196,9 +206,22 @@ internal sealed class PlanDraft
         return smallest;
     }
 
-    private List<(int First, int End)> RunsOf(PrefixState state, NodeId node)
+    private List<(int First, int End)>? RunsOf(PrefixState state, NodeId node) =>
+        _runs.TryGetValue((state.Prefix.Tenant, state.Prefix.Tail), out var nodes) ? nodes.GetValueOrDefault(node) : null;
+
+    private void AddRun(PrefixState state, NodeId node, (int First, int End) run)
     {
-        var key = (state.Prefix.Tail, node);
-        return _runs.TryGetValue(key, out var runs) ? runs : _runs[key] = [];
+        var key = (state.Prefix.Tenant, state.Prefix.Tail);
+        if (!_runs.TryGetValue(key, out var nodes))
+        {
+            _runs.Add(key, nodes = []);
+        }
+
+        if (!nodes.TryGetValue(node, out var runs))
+        {
+            nodes.Add(node, runs = []);
+        }
+
+        runs.Add(run);
     }
 }

@@ -1,5 +1,7 @@
 using KvMesh.Cli.Hosting;
 using KvMesh.Cli.Workload;
+using KvMesh.Simulation.Traces;
+using KvMesh.TestKit;
 
 namespace KvMesh.Cli.Tests.Workload;
 

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using KvMesh.Cli.Workload;
 using KvMesh.Cli.Workload.Doors;
+using KvMesh.Simulation.Traces;
 using KvMesh.TestKit;
 
 namespace KvMesh.Cli.Tests.Workload;

@@ -1,4 +1,5 @@
 using KvMesh.Cli.Workload;
+using KvMesh.Simulation.Traces;
 
 namespace KvMesh.Cli.Tests.Workload;
 

@@ -17,8 +17,13 @@ internal sealed class DrainNodes : IPlacementRule
                 .Where(holder => draft.NodeOf(holder.Node)?.Record.State == NodeState.Draining)
                 .DefaultIfEmpty()
                 .MaxBy(holder => holder.End);
+            if (leaving.End == 0 || draft.Targets.Count == 0)
+            {
+                continue;
+            }
+
             var kept = draft.Targets.Select(node => draft.BlocksAt(state, node.Record.Id)).DefaultIfEmpty(0).Max();
-            if (leaving.End <= kept || draft.Targets.Count == 0)
+            if (leaving.End <= kept)
             {
                 continue;
             }

@@ -1,3 +1,5 @@
+using KvMesh.Cluster.Membership;
+
 namespace KvMesh.Cluster.Placement.Rules;
 
 /// <summary>Copies a prefix to the nodes at which it is asked for. Where nobody asks for it any more it ages and leaves by itself.</summary>
@@ -13,10 +15,15 @@ internal sealed class FollowDemand : IPlacementRule
         var proposals = new List<(PrefixState, PlacementOrder)>();
         foreach (var state in draft.Input.Prefixes)
         {
-            var copies = draft.Targets.Count(node => draft.HoldsAll(state, node.Record.Id));
-            foreach (var target in draft.Targets.OrderByDescending(node => state.RateAt(node.Record.Id)))
+            var copies = draft.WholeCopies(state).Count();
+            foreach (var (node, rate) in state.Demand.OrderByDescending(demand => demand.RequestsPerSecond).ThenBy(demand => demand.Node.Value, StringComparer.Ordinal))
             {
-                var uses = state.RateAt(target.Record.Id) * draft.Options.Horizon.TotalSeconds;
+                if (draft.NodeOf(node) is not { Record.State: NodeState.Active } target)
+                {
+                    continue;
+                }
+
+                var uses = rate * draft.Options.Horizon.TotalSeconds;
                 var wantedGain = target.IsFull ? 2 * draft.Options.MinGain : draft.Options.MinGain;
                 if (uses >= wantedGain && copies < draft.Options.MaxReplicas && Order(draft, state, target, uses) is { } order)
                 {

@@ -15,7 +15,7 @@ internal sealed class RestorePins : IPlacementRule
                 continue;
             }
 
-            var holders = draft.Targets.Where(node => draft.HoldsAll(state, node.Record.Id)).ToArray();
+            var holders = draft.WholeCopies(state).ToArray();
             var machines = holders.Select(node => node.Record.Machine).ToHashSet(StringComparer.Ordinal);
             var candidates = draft.Targets
                 .Except(holders)

@@ -25,7 +25,7 @@ internal sealed class SpreadLongPrefixes : IPlacementRule
 
     private static void Spread(PlanDraft draft, PrefixState state, List<(PrefixState, PlacementOrder)> proposals)
     {
-        var whole = draft.Targets.Where(node => draft.HoldsAll(state, node.Record.Id)).ToArray();
+        var whole = draft.WholeCopies(state).ToArray();
         if (whole.Length == 0)
         {
             return;

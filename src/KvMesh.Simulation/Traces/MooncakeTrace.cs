@@ -1,13 +1,13 @@
 using System.Text.Json;
 using KvMesh.Protocol;
 
-namespace KvMesh.Cli.Workload;
+namespace KvMesh.Simulation.Traces;
 
 /// <summary>
 /// Reads recorded request traces in Mooncake's format: one JSON object a line with <c>timestamp</c> (ms), <c>input_length</c>,
 /// <c>output_length</c> (tokens) and <c>hash_ids</c>, one id for each block of 512 tokens of the input.
 /// </summary>
-internal static class MooncakeTrace
+public static class MooncakeTrace
 {
     /// <summary>Tokens of a block in these traces.</summary>
     public const int TokensPerBlock = 512;
@@ -132,7 +132,7 @@ internal static class MooncakeTrace
 }
 
 /// <summary>A trace is malformed.</summary>
-internal sealed class TraceFormatException(int line, string field, string problem, Exception? cause = null)
+public sealed class TraceFormatException(int line, string field, string problem, Exception? cause = null)
     : Exception($"line {line}: {(field.Length == 0 ? "" : field + " ")}{problem}", cause)
 {
     public int Line { get; } = line;

@@ -1,6 +1,7 @@
-using KvMesh.Cli.Workload;
+using KvMesh.Simulation.Traces;
+using KvMesh.TestKit;
 
-namespace KvMesh.Cli.Tests.Workload;
+namespace KvMesh.Simulation.Tests.Traces;
 
 public sealed class LruModelTests
 {

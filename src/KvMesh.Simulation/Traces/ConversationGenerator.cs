@@ -1,10 +1,10 @@
-namespace KvMesh.Cli.Workload;
+namespace KvMesh.Simulation.Traces;
 
 /// <summary>
 /// Makes prompts of chat sessions: popular system prompts shared by many sessions, turns that extend what came before, and
 /// branches off earlier turns. Deterministic for its options.
 /// </summary>
-internal sealed class ConversationGenerator
+public sealed class ConversationGenerator
 {
     private readonly ConversationOptions _options;
     private Random _random;

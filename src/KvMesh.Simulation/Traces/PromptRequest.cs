@@ -1,13 +1,13 @@
 using KvMesh.Protocol;
 using KvMesh.Protocol.Keys;
 
-namespace KvMesh.Cli.Workload;
+namespace KvMesh.Simulation.Traces;
 
 /// <summary>One prompt, as the identities of its blocks: equal ids after equal prefixes are equal content.</summary>
 /// <param name="TimestampMs">Arrival, in milliseconds from the start of the workload.</param>
 /// <param name="BlockIds">All blocks of the prompt in order, a partial one at the end included.</param>
 /// <param name="FullBlocks">Blocks that are full, and so may be kept: all, or all but the last.</param>
-internal sealed record PromptRequest(long TimestampMs, ReadOnlyMemory<ulong> BlockIds, int FullBlocks)
+public sealed record PromptRequest(long TimestampMs, ReadOnlyMemory<ulong> BlockIds, int FullBlocks)
 {
     /// <summary>Writes the chain hashes of the full blocks, 32 bytes each, into <paramref name="hashes"/>, which is made longer when needed.</summary>
     public ReadOnlyMemory<byte> HashInto(ref byte[] hashes)

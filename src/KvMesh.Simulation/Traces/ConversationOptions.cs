@@ -1,7 +1,7 @@
-namespace KvMesh.Cli.Workload;
+namespace KvMesh.Simulation.Traces;
 
 /// <summary>Shape of a synthetic workload of chats. Lengths are in blocks, bounds are inclusive.</summary>
-internal sealed record ConversationOptions
+public sealed record ConversationOptions
 {
     /// <summary>Same seeds, same prompts.</summary>
     public int Seed { get; init; } = 1;

@@ -1,12 +1,12 @@
-using KvMesh.Cli.Workload;
+using KvMesh.Simulation.Traces;
 
-namespace KvMesh.Cli.Tests.Workload;
+namespace KvMesh.TestKit;
 
 /// <summary>
 /// What a cache of N blocks under "LRU by request, tail first, no partial tails" must do, in the plainest way: used blocks are
 /// ordered by their last request, those of one request from its tail to its head, and the first in that order go.
 /// </summary>
-internal sealed class LruModel(int capacity)
+public sealed class LruModel(int capacity)
 {
     private readonly Dictionary<string, (long Request, int Index)> _lastUse = [];
     private readonly SortedSet<(long Request, int ReverseIndex, string Hash)> _order = [];

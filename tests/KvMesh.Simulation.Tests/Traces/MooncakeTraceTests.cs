@@ -1,6 +1,6 @@
-using KvMesh.Cli.Workload;
+using KvMesh.Simulation.Traces;
 
-namespace KvMesh.Cli.Tests.Workload;
+namespace KvMesh.Simulation.Tests.Traces;
 
 public sealed class MooncakeTraceTests
 {
