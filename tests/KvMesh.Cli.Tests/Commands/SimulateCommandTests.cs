@@ -1,0 +1,43 @@
+using System.Text.Json;
+using KvMesh.TestKit;
+
+namespace KvMesh.Cli.Tests.Commands;
+
+public sealed class SimulateCommandTests : IDisposable
+{
+    private readonly TemporaryDirectory _directory = new();
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public async Task Prints_a_row_for_every_kind_of_fleet_and_size()
+    {
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        await File.WriteAllLinesAsync(trace, Enumerable.Range(0, 40).Select(
+            request => $$"""{"timestamp": {{request * 1000}}, "input_length": 1024, "output_length": 1, "hash_ids": [0, {{1 + (request % 5)}}]}"""));
+
+        var run = await CliRun.Of("simulate", trace, "--nodes", "2,3", "--total-blocks", "12", "--json");
+
+        Assert.Equal(0, run.ExitCode);
+        var report = JsonDocument.Parse(run.Out).RootElement;
+        Assert.Equal(40, report.GetProperty("requests").GetInt32());
+        var rows = report.GetProperty("rows").EnumerateArray().ToArray();
+        Assert.Equal(12, rows.Length);
+        Assert.Equal(74.0 / 80, rows[0].GetProperty("hitRatio").GetDouble(), 6);
+    }
+
+    [Theory]
+    [InlineData("0")]
+    [InlineData("10,")]
+    [InlineData("5000")]
+    public async Task Refuses_a_number_of_nodes_out_of_range(string nodes)
+    {
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        await File.WriteAllTextAsync(trace, "");
+
+        var run = await CliRun.Of("simulate", trace, "--nodes", nodes);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("1 to 2000", run.Error, StringComparison.Ordinal);
+    }
+}
