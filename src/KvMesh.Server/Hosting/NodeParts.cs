@@ -7,6 +7,7 @@ using KvMesh.Gateway.Http.Metrics;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Telemetry;
 using KvMesh.Protocol.Admin;
+using KvMesh.Server.Mesh;
 using KvMesh.Server.Options;
 using KvMesh.Server.Telemetry;
 using Microsoft.AspNetCore.Builder;
@@ -119,6 +120,7 @@ internal sealed partial class NodeParts
         var figures = Own(new NodeMetrics(engine.Snapshot, () => _view?.IsReady == true, _surroundings.Time));
         var meters = Own(new NodeMeterFactory());
         var collector = Own(new MeterCollector(meter => IsOwn(meter, metrics, figures, meters), metrics, Resource()));
+        var mesh = OpenMesh(engine, access, figures.Meter);
         var doors = Own(new DataPlane(_options, engine, access, metrics, _surroundings.Time, _loggers));
         _stop.Add(doors.StopAsync);
         if (inherit is null)
@@ -156,6 +158,8 @@ internal sealed partial class NodeParts
 
         Endpoints = new NodeEndpoints(http, doors.NativeEndpoint, doors.RespEndpoint, doors.UnixPath);
         doors.Start();
+        _stop.Add(() => mesh.StopAsync(_isHandingOver));
+        await mesh.StartAsync(Endpoints, cancellationToken).ConfigureAwait(false);
         _view.IsReady = true;
         _notifier.Ready($"Serving on {http}");
         LogServing(_options.NodeId, http, _options.DataDirectory);
@@ -197,6 +201,20 @@ internal sealed partial class NodeParts
         catch (TokenFileException exception)
         {
             throw new NodeStartException($"Access:TokenFile is {_options.Access.TokenFile}: {exception.Message}", exception);
+        }
+    }
+
+    private MeshHost OpenMesh(BlockEngine engine, AccessControl access, System.Diagnostics.Metrics.Meter meter)
+    {
+        try
+        {
+            var mesh = new MeshHost(new MeshContext(_options, engine, access, Version, meter, _surroundings.Time, _loggers));
+            _stop.Add(() => mesh.DisposeAsync().AsTask());
+            return mesh;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new NodeStartException($"The mesh cannot start: {exception.Message}", exception);
         }
     }
 

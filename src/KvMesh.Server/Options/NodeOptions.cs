@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using KvMesh.Engine;
 using KvMesh.Gateway.Sockets;
+using KvMesh.Server.Mesh;
 
 namespace KvMesh.Server.Options;
 
@@ -37,6 +38,9 @@ public sealed class NodeOptions
 
     /// <summary>How connections of the native and the Redis protocol are treated.</summary>
     public SocketOptions Net { get; set; } = new();
+
+    /// <summary>How the node works with others as one cache.</summary>
+    public MeshOptions Mesh { get; set; } = new();
 
     /// <summary>Who may do what.</summary>
     public AccessOptions Access { get; set; } = new();

@@ -81,6 +81,18 @@ public static class NodeOptionsReader
             var digits = System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(options.DataDirectory));
             options.NodeId = $"{Environment.MachineName}-{Convert.ToHexStringLower(digits.AsSpan(0, 2))}";
         }
+
+        if (options.Mesh.NodeId.Length == 0)
+        {
+            options.Mesh.NodeId = MeshNodeId(options.NodeId);
+        }
+    }
+
+    /// <summary>The node's name in the letters of a name in a cluster.</summary>
+    private static string MeshNodeId(string nodeId)
+    {
+        var letters = nodeId.ToLowerInvariant().Select(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '.' or '_' ? letter : '-');
+        return string.Concat(letters).TrimStart('.', '-', '_');
     }
 
     private static string DefaultDataDirectory(IReadOnlyDictionary<string, string> environment)

@@ -8,6 +8,7 @@ using KvMesh.Engine.Disk;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Resp;
 using KvMesh.Protocol;
+using KvMesh.Server.Mesh;
 
 namespace KvMesh.Server.Options;
 
@@ -32,6 +33,7 @@ internal static class NodeOptionsRules
         CheckEngine(options, errors);
         CheckDisk(options.Engine.Disk, errors);
         CheckPatterns(options.Resp.Rules, errors);
+        errors.AddRange(MeshOptionsRules.Check(options));
         return errors;
     }
 

@@ -1,0 +1,247 @@
+using System.Collections.Immutable;
+using KvMesh.Cluster.Scheduling;
+using Microsoft.Extensions.Logging;
+
+namespace KvMesh.Cluster.Membership;
+
+/// <summary>
+/// Makes this process a member of its cluster and keeps its view. One loop does everything: it joins, beats, reads, decides and
+/// publishes. Nothing that the store does or fails to do makes it throw.
+/// </summary>
+public sealed partial class Membership : IClusterViews, IAsyncDisposable
+{
+    // A herd of hints, as when a whole fleet starts, costs one beat in this time.
+    private static readonly TimeSpan HintPause = TimeSpan.FromMilliseconds(100);
+
+    private readonly IMembershipStore _store;
+    private readonly MembershipSeat _seat;
+    private readonly MembershipOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly MemberTable _table;
+    private readonly ViewFeed _feed = new();
+    private readonly OrderGate _orders;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource<MemberStanding> _firstWord = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _lock = new();
+    private TaskCompletionSource _hint = NewHint();
+    private Task _loop = Task.CompletedTask;
+    private NodeRecord _record;
+    private NodeRecord? _unsent;
+    private ClusterIdentity? _identity;
+    private StoreMark _seen;
+    private StandIn? _standIn;
+    private ImmutableHashSet<(NodeId Id, long Incarnation)> _warned = [];
+    private bool _isOwnRunKnownDead = true;
+    private volatile MemberStanding _standing = new(MemberState.Joining, "The store has not answered yet.", 0);
+
+    /// <param name="orders">Learns the token of the scheduler in office with every beat.</param>
+    public Membership(
+        IMembershipStore store, MembershipSeat seat, MembershipOptions options, OrderGate orders, TimeProvider time, ILoggerFactory loggers)
+    {
+        ArgumentNullException.ThrowIfNull(seat);
+        _store = store;
+        _seat = seat;
+        _options = options;
+        _orders = orders;
+        _time = time;
+        _logger = loggers.CreateLogger<Membership>();
+        _record = seat.Record;
+        _identity = seat.Identity;
+        _table = new MemberTable(seat.Record.Id, seat.Record.MinProtocol, seat.Record.MaxProtocol, options, time);
+        store.Changed += Wake;
+    }
+
+    public NodeId Self => _seat.Record.Id;
+
+    public ClusterView Current => _feed.Current;
+
+    /// <summary>What this node says of itself now.</summary>
+    public NodeRecord Record
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _record;
+            }
+        }
+    }
+
+    /// <summary>Whether this node is a member now, and if not why.</summary>
+    public MemberStanding Standing => _standing;
+
+    /// <summary>Completes when this node is a member, or the store is silent, or the node that has its id was seen alive.</summary>
+    public Task<MemberStanding> FirstWord => _firstWord.Task;
+
+    /// <summary>Figures for operators and metrics.</summary>
+    public MembershipFigures Figures { get; } = new();
+
+    public IAsyncEnumerable<ClusterView> WatchAsync(CancellationToken cancellationToken) => _feed.WatchAsync(cancellationToken);
+
+    /// <summary>Starts the loop, once.</summary>
+    public void Start() => _loop = Task.Run(RunAsync);
+
+    /// <summary>Changes what this node says of itself; others learn it with the next beat. Its id, incarnation and revision stay membership's.</summary>
+    public void Change(Func<NodeRecord, NodeRecord> change)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        lock (_lock)
+        {
+            _record = change(_record) with { Id = _record.Id, Incarnation = _record.Incarnation, Revision = _record.Revision + 1 };
+            _unsent = _record;
+        }
+
+        Wake();
+    }
+
+    /// <summary>Says goodbye, so that the others need not notice. The loop ends.</summary>
+    public async Task LeaveAsync()
+    {
+        await StopLoopAsync().ConfigureAwait(false);
+        if (_standing.State != MemberState.Member)
+        {
+            return;
+        }
+
+        try
+        {
+            using var limit = new CancellationTokenSource(_options.StoreTimeout, _time);
+            await _store.LeaveAsync(Self, _record.Incarnation, limit.Token).ConfigureAwait(false);
+            _standing = new MemberStanding(MemberState.Left, "The node has left.", 0);
+        }
+        catch (Exception exception) when (IsSilence(exception))
+        {
+            LogNoGoodbye(exception.Message);
+        }
+    }
+
+    /// <summary>Ends the loop without a goodbye: a successor goes on under the same id, or the process ends.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await StopLoopAsync().ConfigureAwait(false);
+        _stopping.Dispose();
+    }
+
+    /// <summary>One turn of the loop.</summary>
+    internal async Task TurnAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            using var timer = _time.CreateTimer(static state => ((CancellationTokenSource)state!).Cancel(), limit, _options.StoreTimeout, Timeout.InfiniteTimeSpan);
+            if (_standing.State != MemberState.Member)
+            {
+                await JoinAsync(isReturn: false, limit.Token).ConfigureAwait(false);
+            }
+
+            if (_standing.State == MemberState.Member)
+            {
+                await BeatAsync(limit.Token).ConfigureAwait(false);
+            }
+
+            Figures.StoreAnswered();
+        }
+        catch (Exception exception) when (IsSilence(exception) && !cancellationToken.IsCancellationRequested)
+        {
+            NoteSilence(exception);
+        }
+
+        _table.Decide();
+        NoteDecision();
+        Publish();
+        if (_standing is { State: MemberState.Member } or { IsContested: true } || Figures.StoreFailures > 0)
+        {
+            _firstWord.TrySetResult(_standing);
+        }
+    }
+
+    private static bool IsSilence(Exception exception) => exception is StoreSilentException or OperationCanceledException;
+
+    private static TaskCompletionSource NewHint() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private async Task RunAsync()
+    {
+        var cancellationToken = _stopping.Token;
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            var startedAt = _time.GetTimestamp();
+            try
+            {
+                await TurnAsync(cancellationToken).ConfigureAwait(false);
+            }
+#pragma warning disable CA1031 // The root of the loop: a bug in one turn must not end membership.
+            catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+#pragma warning restore CA1031
+            {
+                LogTurnFailed(exception);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+
+            await RestAsync(startedAt, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Waits for the next beat, or for a hint that comes earlier.</summary>
+    private async Task RestAsync(long startedAt, CancellationToken cancellationToken)
+    {
+        await Pause(HintPause).ConfigureAwait(false);
+        Task hint;
+        lock (_lock)
+        {
+            hint = _hint.Task;
+        }
+
+        var left = _options.HeartbeatInterval - _time.GetElapsedTime(startedAt);
+        if (left > TimeSpan.Zero)
+        {
+            using var early = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            await Task.WhenAny(hint, Task.Delay(left, _time, early.Token)).ConfigureAwait(false);
+            await early.CancelAsync().ConfigureAwait(false);
+        }
+
+        lock (_lock)
+        {
+            _hint = _hint.Task.IsCompleted ? NewHint() : _hint;
+        }
+
+        async Task Pause(TimeSpan time) =>
+            await Task.Delay(time, _time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private async Task StopLoopAsync()
+    {
+        _store.Changed -= Wake;
+        if (!_stopping.IsCancellationRequested)
+        {
+            await _stopping.CancelAsync().ConfigureAwait(false);
+        }
+
+        await _loop.ConfigureAwait(false);
+    }
+
+    private void Wake()
+    {
+        lock (_lock)
+        {
+            _hint.TrySetResult();
+        }
+    }
+
+    private void Publish()
+    {
+        var isMember = _standing.State == MemberState.Member;
+        if (_identity is null || (!isMember && Current.Epoch == 0))
+        {
+            return;
+        }
+
+        if (_feed.Publish(_table.ToView(Current.Epoch + 1, _identity, isMember ? Record : null)))
+        {
+            NoteIncompatible(Current);
+        }
+    }
+}

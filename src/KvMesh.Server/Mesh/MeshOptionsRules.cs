@@ -1,0 +1,134 @@
+using System.Net;
+using KvMesh.Cluster.Membership;
+using KvMesh.Server.Options;
+using NodeId = KvMesh.Cluster.Membership.NodeId;
+
+namespace KvMesh.Server.Mesh;
+
+/// <summary>Which options of the mesh can be meant. Every rule speaks.</summary>
+internal static class MeshOptionsRules
+{
+    public static IEnumerable<string> Check(NodeOptions options)
+    {
+        var mesh = options.Mesh;
+        if (!NodeId.TryParse(mesh.NodeId, out _, out var idError))
+        {
+            yield return $"Mesh:NodeId is \"{mesh.NodeId}\": {idError}";
+        }
+
+        if (!NodeId.TryParse(mesh.Cluster, out _, out var clusterError))
+        {
+            yield return $"Mesh:Cluster is \"{mesh.Cluster}\": {clusterError.Replace("node id", "name", StringComparison.Ordinal)}";
+        }
+
+        if (mesh.Control == ControlHost.Orleans)
+        {
+            yield return "Mesh:Control is Orleans; this program was built without it. Build it with the property KvMeshOrleans (-p:KvMeshOrleans=true).";
+        }
+
+        if (mesh.Control == ControlHost.Redis && mesh.Redis.Length == 0)
+        {
+            yield return "Mesh:Control is Redis and Mesh:Redis is empty; it must be the address of a Redis server.";
+        }
+
+        if (mesh.Control == ControlHost.Embedded && mesh.Redis.Length > 0)
+        {
+            yield return "Mesh:Control is Embedded, which needs no Redis, and Mesh:Redis is set; leave one of them out.";
+        }
+
+        foreach (var error in CheckTimes(mesh).Concat(CheckKey(mesh)))
+        {
+            yield return error;
+        }
+
+        if (IsShared(mesh))
+        {
+            foreach (var error in CheckReach(options))
+            {
+                yield return error;
+            }
+        }
+    }
+
+    /// <summary>Whether there may be other nodes.</summary>
+    public static bool IsShared(MeshOptions mesh) => mesh.Control == ControlHost.Redis || (mesh.Control == ControlHost.Auto && mesh.Redis.Length > 0);
+
+    /// <summary>Host and port of an advertised address; port 0: that of the door.</summary>
+    public static bool TrySplit(string address, out string host, out int port)
+    {
+        port = 0;
+        host = address;
+        var colon = address.LastIndexOf(':');
+        if (colon >= 0 && !(IPAddress.TryParse(address, out _) && !address.Contains('.', StringComparison.Ordinal)))
+        {
+            host = address[..colon];
+            if (!int.TryParse(address[(colon + 1)..], out port) || port is < 1 or > 65535)
+            {
+                return false;
+            }
+        }
+
+        host = host.Trim('[', ']');
+        return Uri.CheckHostName(host) != UriHostNameType.Unknown;
+    }
+
+    private static IEnumerable<string> CheckTimes(MeshOptions mesh)
+    {
+        var heartbeat = mesh.HeartbeatInterval;
+        if (heartbeat < TimeSpan.FromMilliseconds(50) || heartbeat > TimeSpan.FromSeconds(30))
+        {
+            yield return $"Mesh:HeartbeatInterval is {OptionValues.Format(heartbeat)}; it must be 50ms to 30s.";
+        }
+        else if (mesh.FailureTime < heartbeat * 4 || mesh.FailureTime > TimeSpan.FromMinutes(5))
+        {
+            yield return $"Mesh:FailureTime is {OptionValues.Format(mesh.FailureTime)}; it must be at least four of Mesh:HeartbeatInterval, {OptionValues.Format(heartbeat * 4)}, and at most 5m.";
+        }
+    }
+
+    private static IEnumerable<string> CheckKey(MeshOptions mesh)
+    {
+        if (mesh.KeyFile.Length == 0)
+        {
+            yield break;
+        }
+
+        var length = -1L;
+        var problem = "";
+        try
+        {
+            length = new FileInfo(mesh.KeyFile).Length;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            problem = exception.Message;
+        }
+
+        if (problem.Length > 0)
+        {
+            yield return $"Mesh:KeyFile is {mesh.KeyFile}: {problem}";
+        }
+        else if (length is < PeerCredential.MinKeyBytes or > PeerCredential.MaxKeyBytes)
+        {
+            yield return $"Mesh:KeyFile is {mesh.KeyFile}, which has {length} bytes; it must have {PeerCredential.MinKeyBytes} to {PeerCredential.MaxKeyBytes}.";
+        }
+    }
+
+    private static IEnumerable<string> CheckReach(NodeOptions options)
+    {
+        var mesh = options.Mesh;
+        if (!options.Native.Enabled)
+        {
+            yield return "Native:Enabled is false and the node is one of several; others reach it through the native door.";
+        }
+
+        if (mesh.AdvertiseAddress.Length > 0 && !TrySplit(mesh.AdvertiseAddress, out _, out _))
+        {
+            yield return $"Mesh:AdvertiseAddress is \"{mesh.AdvertiseAddress}\"; it must be a host name or IP address, or one with :port.";
+        }
+
+        if (options.Access.TokenFile.Length > 0 && mesh.KeyFile.Length == 0 && mesh.PeerToken.Length == 0)
+        {
+            yield return "Access:TokenFile is set and the node is one of several, which must know each other: set Mesh:KeyFile on all of them, or Mesh:PeerToken.";
+        }
+    }
+}
