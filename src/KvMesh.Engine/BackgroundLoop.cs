@@ -10,7 +10,10 @@ internal sealed partial class BackgroundLoop : IDisposable
     private readonly TimeSpan _period;
     private readonly Action _step;
     private readonly ILogger _logger;
+    private readonly object _progress = new();
     private volatile bool _isStopping;
+    private long _asked;
+    private long _done;
 
     public BackgroundLoop(string name, TimeSpan period, Action step, ILogger logger)
     {
@@ -25,7 +28,32 @@ internal sealed partial class BackgroundLoop : IDisposable
     public bool IsStopping => _isStopping;
 
     /// <summary>Runs the next step now instead of at the end of the period.</summary>
-    public void Signal() => _signal.Set();
+    /// <returns>What <see cref="Wait"/> takes to wait for a step that begins after this call.</returns>
+    public long Signal()
+    {
+        var ticket = Interlocked.Increment(ref _asked);
+        _signal.Set();
+        return ticket;
+    }
+
+    /// <summary>Waits until a step that began after the signal has ended, or the loop itself has. False: not within that time.</summary>
+    public bool Wait(long ticket, TimeSpan patience)
+    {
+        var start = Environment.TickCount64;
+        lock (_progress)
+        {
+            while (_done < ticket)
+            {
+                var left = patience - TimeSpan.FromMilliseconds(Environment.TickCount64 - start);
+                if (left <= TimeSpan.Zero || !Monitor.Wait(_progress, left))
+                {
+                    return _done >= ticket;
+                }
+            }
+
+            return true;
+        }
+    }
 
     public void Dispose()
     {
@@ -39,6 +67,7 @@ internal sealed partial class BackgroundLoop : IDisposable
     {
         while (!_isStopping)
         {
+            var asked = Interlocked.Read(ref _asked);
             try
             {
                 _step();
@@ -48,7 +77,19 @@ internal sealed partial class BackgroundLoop : IDisposable
                 Log.StepFailed(_logger, _thread.Name!, exception);
             }
 
+            NoteDone(asked);
             _signal.WaitOne(_period);
+        }
+
+        NoteDone(long.MaxValue);
+    }
+
+    private void NoteDone(long asked)
+    {
+        lock (_progress)
+        {
+            _done = asked;
+            Monitor.PulseAll(_progress);
         }
     }
 

@@ -150,7 +150,7 @@ public sealed partial class BlockEngine : IDisposable
         var block = reservation.End();
         while (true)
         {
-            previous = TryRead(block.Tenant, block.Key.Span, ReadIntent.Inspect, out var read) ? read : null;
+            previous = TryRead(block.Tenant, block.Key, ReadIntent.Inspect, out var read) ? read : null;
             if (_writer.TrySealOver(previous?.Block, block, options, out var status))
             {
                 return status;
@@ -196,6 +196,12 @@ public sealed partial class BlockEngine : IDisposable
     }
 
     /// <summary>
+    /// Waits until the space of everything that was purged before the call is free, but for blocks that are being read. False: not within
+    /// <paramref name="patience"/>.
+    /// </summary>
+    public bool AwaitPurge(TimeSpan patience) => _host.AwaitPurge(patience);
+
+    /// <summary>
     /// Visits keys of a tenant from <paramref name="cursor"/> on, which is 0 at first, and returns the next cursor, 0 at the end.
     /// A key that is present during the whole iteration is visited at least once.
     /// </summary>
@@ -209,7 +215,7 @@ public sealed partial class BlockEngine : IDisposable
             {
                 if (block.Tenant == tenant && _registry.IsVisible(block))
                 {
-                    visit(block.Key, InfoOf(block));
+                    visit(block.KeyBytes.ToMemory(), InfoOf(block));
                     visited++;
                 }
             }

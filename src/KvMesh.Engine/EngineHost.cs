@@ -35,7 +35,11 @@ internal sealed partial class EngineHost : IDisposable
     private DiskMover? _mover;
     private BackgroundLoop? _sweep;
     private FarLookup? _far;
+    private long _sweepAsked;
     private int _isStopped;
+
+    /// <summary>Whether scopes were purged since the last sweep began.</summary>
+    private bool _hasPurged;
 
     private EngineHost(EngineOptions options, DataDirectory directory, TimeProvider time, ILogger logger)
     {
@@ -85,7 +89,7 @@ internal sealed partial class EngineHost : IDisposable
     {
         var scrubber = new Scrubber(engine, Registry, Counters, _options.ScrubBytesPerSecond);
         _loops.Add(new BackgroundLoop("leases", TimeSpan.FromMilliseconds(250), ExpireLeases, logger));
-        _sweep = new BackgroundLoop("sweep", SweepPeriod, Registry.Sweep, logger);
+        _sweep = new BackgroundLoop("sweep", SweepPeriod, Sweep, logger);
         _loops.Add(_sweep);
         _loops.Add(new BackgroundLoop("scrub", TimeSpan.FromSeconds(1.0 / Scrubber.StepsPerSecond), scrubber.Step, logger));
         if (_mover is { } mover)
@@ -120,11 +124,18 @@ internal sealed partial class EngineHost : IDisposable
     public void EndPurge()
     {
         _directory.WriteScopes(Tenants.All);
-        _sweep?.Signal();
+        Volatile.Write(ref _hasPurged, true);
+        if (_sweep is { } sweep)
+        {
+            Interlocked.Exchange(ref _sweepAsked, sweep.Signal());
+        }
     }
 
+    /// <summary>Waits until the space of everything purged so far is free, open reads apart. False: not within that time.</summary>
+    public bool AwaitPurge(TimeSpan patience) => _sweep is not { } sweep || sweep.Wait(Interlocked.Read(ref _sweepAsked), patience);
+
     public void LogQuarantine(Block block) =>
-        Log.Quarantined(_logger, block.Tenant.Name, Convert.ToHexStringLower(block.Key.Span), block.PayloadBytes);
+        Log.Quarantined(_logger, block.Tenant.Name, Convert.ToHexStringLower(block.Key), block.PayloadBytes);
 
     public EngineSnapshot Snapshot()
     {
@@ -272,6 +283,17 @@ internal sealed partial class EngineHost : IDisposable
 
         Registry.UseDisk(_disk);
         _mover = new DiskMover(_disk, Registry, Evictor, Counters, _time);
+    }
+
+    private void Sweep()
+    {
+        if (Volatile.Read(ref _hasPurged))
+        {
+            Volatile.Write(ref _hasPurged, false);
+            _hosts.ForEach(host => Registry.SweepPurged(host));
+        }
+
+        Registry.Sweep();
     }
 
     private void ExpireLeases()

@@ -142,6 +142,12 @@ internal sealed class ExtentAllocator
         return true;
     }
 
+    /// <summary>Keeps a number of the caller's with an extent.</summary>
+    public void SetMark(long offset, int mark) => _nodes[TakenAt(offset)].Mark = mark;
+
+    /// <summary>The number kept with an extent; 0 before it was set.</summary>
+    public int MarkOf(long offset) => _nodes[TakenAt(offset)].Mark;
+
     /// <summary>Bytes of the extent at <paramref name="offset"/>, whole granules.</summary>
     public long ExtentBytes(long offset) => Bytes(_nodes[TakenAt(offset)].Granules);
 
@@ -272,6 +278,7 @@ internal sealed class ExtentAllocator
     {
         ref var node = ref _nodes[index];
         node.State = ExtentState.Taken;
+        node.Mark = 0;
         node.SpareBytes = (ushort)(Bytes(node.Granules) - bytes);
         _takenGranules += node.Granules;
         _spareBytes += node.SpareBytes;

@@ -29,6 +29,9 @@ internal struct ExtentNode
     public int PreviousHole;
     public int NextHole;
 
+    /// <summary>What the caller said about an extent when it took it.</summary>
+    public int Mark;
+
     /// <summary>Bytes of the last granule that the owner did not ask for.</summary>
     public ushort SpareBytes;
     public ExtentState State;

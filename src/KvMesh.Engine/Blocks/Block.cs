@@ -21,21 +21,21 @@ public sealed class Block
     private const int Dead = 1 << 26;
     private const int ReaderMask = Resident - 1;
 
-    private readonly byte[] _key;
+    private readonly KeyBytes _key;
     private int _word;
     private long _disk;
 
-    internal Block(Scope scope, KeyDigest digest, byte[] key, int payloadBytes, BlockFlags flags, KeyDigest related)
+    internal Block(Scope scope, KeyDigest digest, ReadOnlySpan<byte> key, int payloadBytes, BlockFlags flags, KeyDigest related)
     {
         Scope = scope;
         Digest = digest;
-        _key = key;
+        _key = new KeyBytes(key);
         PayloadBytes = payloadBytes;
         Flags = flags;
         Related = related;
     }
 
-    public ReadOnlyMemory<byte> Key => _key;
+    public ReadOnlySpan<byte> Key => _key.Span;
 
     public int PayloadBytes { get; }
 
@@ -73,6 +73,8 @@ public sealed class Block
 
     /// <summary>Whether blocks that follow this one are here, in any tier.</summary>
     public bool HasChildren => Chain is { Children: > 0 };
+
+    internal ref readonly KeyBytes KeyBytes => ref _key;
 
     internal Scope Scope { get; }
 
@@ -206,7 +208,7 @@ public sealed class Block
     /// <summary>Changes the disk location if it is still <paramref name="from"/>.</summary>
     internal bool TryMoveOnDisk(DiskLocation from, DiskLocation to) => Interlocked.CompareExchange(ref _disk, Pack(to), Pack(from)) == Pack(from);
 
-    internal bool KeyEquals(Tenant tenant, ReadOnlySpan<byte> key) => ReferenceEquals(Tenant, tenant) && key.SequenceEqual(_key);
+    internal bool KeyEquals(Tenant tenant, ReadOnlySpan<byte> key) => ReferenceEquals(Tenant, tenant) && key.SequenceEqual(_key.Span);
 
     private static long Pack(DiskLocation location) => ((long)location.Segment << 32) | (location.Offset / Protocol.Limits.GranuleBytes);
 

@@ -59,8 +59,8 @@ public readonly struct BlockRead : IDisposable
             IsContent = _block.IsContent,
             Model = _block.Scope.Model,
             Revision = _block.Scope.Revision,
-            ParentKey = _block.Parent is { } parent ? parent.Key.Span : default,
-            CompanionOf = _block.IsCompanion && Volatile.Read(ref _block.Companion) is { } main ? main.Key.Span : default,
+            ParentKey = _block.Parent is { } parent ? parent.Key : default,
+            CompanionOf = _block.IsCompanion && Volatile.Read(ref _block.Companion) is { } main ? main.Key : default,
         },
     };
 

@@ -1,5 +1,6 @@
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.Events;
+using KvMesh.Engine.Host;
 using KvMesh.Protocol.Keys;
 
 namespace KvMesh.Engine.Blocks;
@@ -55,7 +56,7 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
     {
         lock (index.StripeOf(block.Digest))
         {
-            if (index.IsFull || index.Find(block.Digest, block.Tenant, block.Key.Span) is not null)
+            if (index.IsFull || index.Find(block.Digest, block.Tenant, block.Key) is not null)
             {
                 return false;
             }
@@ -97,6 +98,21 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
         return true;
     }
 
+    /// <summary>
+    /// Takes back what was purged and is in this arena, last descriptor first: free lists of extents and descriptors end up in the order
+    /// of addresses, so that what is written next walks memory instead of jumping about in it. One thread.
+    /// </summary>
+    public void SweepPurged(HostTier host)
+    {
+        for (var descriptor = host.Descriptors.HighWater - 1; descriptor >= 0; descriptor--)
+        {
+            if (host.OwnerOf(descriptor) is { Scope.IsPurged: true } block)
+            {
+                Remove(block, BlockEventKind.Removed);
+            }
+        }
+    }
+
     /// <summary>Takes back what was purged or has expired. One pass over the index; one thread.</summary>
     public void Sweep()
     {
@@ -130,7 +146,7 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
         Block? replaced = null;
         lock (index.StripeOf(block.Digest))
         {
-            var present = index.Find(block.Digest, block.Tenant, block.Key.Span);
+            var present = index.Find(block.Digest, block.Tenant, block.Key);
             var isPresent = present is not null && IsVisible(present);
             status = SealStatus.Sealed;
             if (!isAnyExpected && !ReferenceEquals(isPresent ? present : null, expected))

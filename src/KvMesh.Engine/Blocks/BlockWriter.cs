@@ -33,7 +33,7 @@ internal sealed class BlockWriter(BlockRegistry registry, Evictor evictor, Engin
 
         var related = traits.CompanionOf.IsEmpty ? traits.ParentKey : traits.CompanionOf;
         var relatedDigest = related.IsEmpty ? default : registry.DigestOf(tenant, related);
-        var block = new Block(scope, registry.DigestOf(tenant, key), key.ToArray(), payloadBytes, traits.Flags, relatedDigest) { Extent = extent };
+        var block = new Block(scope, registry.DigestOf(tenant, key), key, payloadBytes, traits.Flags, relatedDigest) { Extent = extent };
         reservation = new Reservation(block);
         return ReserveStatus.Reserved;
     }
@@ -85,6 +85,7 @@ internal sealed class BlockWriter(BlockRegistry registry, Evictor evictor, Engin
         var host = block.Tenant.Host;
         block.IsVerified = true;
         block.StartResident();
+        host.Own(block);
         host.Descriptors.Publish(block.Extent.Descriptor, Trailer.Write(host.Arena, block) with { ExpiresAt = block.ExpiresAt });
     }
 

@@ -31,7 +31,7 @@ internal static class Trailer
         tenant.CopyTo(names);
         var modelBytes = Encoding.UTF8.GetBytes(block.Scope.Model, names[tenant.Length..]);
         var revisionBytes = Encoding.UTF8.GetBytes(block.Scope.Revision, names[(tenant.Length + modelBytes)..]);
-        block.Key.Span.CopyTo(names[(tenant.Length + modelBytes + revisionBytes)..]);
+        block.Key.CopyTo(names[(tenant.Length + modelBytes + revisionBytes)..]);
 
         block.TableChecksum = ChecksumTable.Seal(Table(arena, extent, block.PayloadBytes));
         block.TrailerChecksum = Crc32C.Compute(trailer);

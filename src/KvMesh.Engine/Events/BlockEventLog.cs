@@ -12,7 +12,7 @@ public sealed class BlockEventLog : IDisposable
     public const int Capacity = 1 << 16;
 
     private readonly Lock _lock = new();
-    private readonly BlockEvent[] _ring = new BlockEvent[Capacity];
+    private readonly Entry[] _ring = new Entry[Capacity];
     private readonly ManualResetEventSlim _grown = new();
     private long _lastSequence;
 
@@ -35,7 +35,9 @@ public sealed class BlockEventLog : IDisposable
             var count = (int)Math.Min(destination.Length, _lastSequence - afterSequence);
             for (var index = 0; index < count; index++)
             {
-                destination[index] = _ring[(afterSequence + 1 + index) % Capacity];
+                var sequence = afterSequence + 1 + index;
+                ref var entry = ref _ring[sequence % Capacity];
+                destination[index] = new BlockEvent(sequence, entry.Kind, entry.Tenant, entry.Key.ToMemory(), entry.PayloadBytes, entry.Tiers);
             }
 
             return count;
@@ -57,14 +59,19 @@ public sealed class BlockEventLog : IDisposable
     public void Dispose() => _grown.Dispose();
 
     internal void Append(BlockEventKind kind, Block block) =>
-        Append(kind, block.Tenant.Name, block.Key, block.PayloadBytes, block.Tiers);
+        Append(kind, block.Tenant.Name, block.KeyBytes, block.PayloadBytes, block.Tiers);
 
-    internal void Append(BlockEventKind kind, string tenant, ReadOnlyMemory<byte> key, long payloadBytes, BlockTiers tiers)
+    internal void Append(BlockEventKind kind, string tenant, in KeyBytes key, long payloadBytes, BlockTiers tiers)
     {
         lock (_lock)
         {
             var sequence = _lastSequence + 1;
-            _ring[sequence % Capacity] = new BlockEvent(sequence, kind, tenant, key, payloadBytes, tiers);
+            ref var entry = ref _ring[sequence % Capacity];
+            entry.Kind = kind;
+            entry.Tiers = tiers;
+            entry.Tenant = tenant;
+            entry.Key = key;
+            entry.PayloadBytes = payloadBytes;
             Interlocked.Exchange(ref _lastSequence, sequence);
         }
 
@@ -72,5 +79,15 @@ public sealed class BlockEventLog : IDisposable
         {
             _grown.Set();
         }
+    }
+
+    /// <summary>What a <see cref="BlockEvent"/> is made of when somebody reads it, so that an event that nobody reads makes no object.</summary>
+    private struct Entry
+    {
+        public BlockEventKind Kind;
+        public BlockTiers Tiers;
+        public string Tenant;
+        public KeyBytes Key;
+        public long PayloadBytes;
     }
 }

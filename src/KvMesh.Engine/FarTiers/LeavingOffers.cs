@@ -68,7 +68,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
         var leaving = new LeavingBlock
         {
             Tenant = block.Tenant,
-            Key = block.Key.Span,
+            Key = block.Key,
             Payload = read.Payload,
             Checksums = read.Checksums,
             Origin = read.Origin,

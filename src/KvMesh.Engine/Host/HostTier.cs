@@ -17,7 +17,9 @@ internal sealed class HostTier : IDisposable
     private readonly ArenaMapping _arena;
     private readonly ExtentAllocator _allocator;
     private readonly DescriptorTable _descriptors;
-    private readonly Dictionary<long, Block> _owners = [];
+
+    /// <summary>Resident blocks by descriptor, whose number the allocator keeps with their extents.</summary>
+    private readonly Block?[] _owners;
     private readonly Queue<Extent> _quarantine = new();
     private readonly TouchBuffer _touches = new();
     private readonly RequestClock _clock;
@@ -37,6 +39,7 @@ internal sealed class HostTier : IDisposable
         _time = time;
         _allocator = new ExtentAllocator(arena.DataBytes, arena.Header.DescriptorCount);
         _descriptors = new DescriptorTable(arena);
+        _owners = new Block?[arena.Header.DescriptorCount];
         _quarantineUntil = arena.IsAdopted ? arena.Header.ResidenceLeasesUntil : 0;
     }
 
@@ -87,6 +90,7 @@ internal sealed class HostTier : IDisposable
                 return false;
             }
 
+            _allocator.SetMark(offset, descriptor);
             extent = new Extent(offset, bytes, descriptor);
             CountNeedsLock(tenant, extent, 1);
             return true;
@@ -103,7 +107,7 @@ internal sealed class HostTier : IDisposable
 
         lock (_space)
         {
-            _owners.Remove(extent.Offset);
+            _owners[extent.Descriptor] = null;
             CountNeedsLock(tenant, extent, -1);
             if (_quarantineUntil != 0)
             {
@@ -125,6 +129,7 @@ internal sealed class HostTier : IDisposable
             return false;
         }
 
+        _allocator.SetMark(extent.Offset, extent.Descriptor);
         CountNeedsLock(tenant, extent, 1);
         return true;
     }
@@ -139,21 +144,22 @@ internal sealed class HostTier : IDisposable
     /// <summary>Puts an adopted block in the order of leaving, where it was; blocks come in that order.</summary>
     public void Restore(Block block)
     {
-        _owners[block.Extent.Offset] = block;
+        _owners[block.Extent.Descriptor] = block;
         if (!block.IsCompanion || block.Companion is null)
         {
             block.Tenant.Retention.Add(block, block.LastUse, lowInterest: false);
         }
     }
 
+    /// <summary>The block is about to be visible in its extent.</summary>
+    public void Own(Block block) => Volatile.Write(ref _owners[block.Extent.Descriptor], block);
+
+    /// <summary>The block that a descriptor describes, or null. It may have gone since.</summary>
+    public Block? OwnerOf(int descriptor) => Volatile.Read(ref _owners[descriptor]);
+
     /// <summary>The block is resident: it may be evicted from now on. A companion leaves with its block and is in no order.</summary>
     public void Retain(Block block, bool lowInterest = false)
     {
-        lock (_space)
-        {
-            _owners[block.Extent.Offset] = block;
-        }
-
         lock (_order)
         {
             // The uses so far come first: the new block takes its place beside a parent that this very request has used.
@@ -211,8 +217,8 @@ internal sealed class HostTier : IDisposable
         {
             if (_allocator.TryGetLargestHole(out var hole, out _))
             {
-                before = _allocator.TryGetPrevious(hole, out var previous) ? _owners.GetValueOrDefault(previous) : null;
-                after = _allocator.TryGetNext(hole, out var next) ? _owners.GetValueOrDefault(next) : null;
+                before = _allocator.TryGetPrevious(hole, out var previous) ? OwnerNeedsLock(previous) : null;
+                after = _allocator.TryGetNext(hole, out var next) ? OwnerNeedsLock(next) : null;
             }
         }
 
@@ -268,6 +274,9 @@ internal sealed class HostTier : IDisposable
     }
 
     public void Dispose() => _arena.Dispose();
+
+    /// <summary>The block whose extent begins there; null while it is being written. It may have gone since: whoever takes it claims it first.</summary>
+    private Block? OwnerNeedsLock(long offset) => OwnerOf(_allocator.MarkOf(offset));
 
     private Block? TryChoose(Block? candidate, Tenant requester, Func<Block, VictimVerdict> judge)
     {

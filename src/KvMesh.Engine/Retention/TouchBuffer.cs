@@ -17,6 +17,9 @@ internal sealed class TouchBuffer
     private readonly List<Touch> _latestFirst = new(StripeCount * StripeCapacity);
     private int _drain;
 
+    /// <summary>Whether there may be uses to drain: writers of blocks ask at each one. Set after a use was noted, cleared before they are taken.</summary>
+    private volatile bool _hasTouches;
+
     public TouchBuffer()
     {
         for (var stripe = 0; stripe < StripeCount; stripe++)
@@ -29,8 +32,16 @@ internal sealed class TouchBuffer
     /// Notes a use of a block, and of its ancestors when it was used as the end of a prefix. False when the stripe is filling up and
     /// somebody should drain.
     /// </summary>
-    public bool Add(Block block, long request, bool withAncestors) =>
-        _stripes[Environment.CurrentManagedThreadId & (StripeCount - 1)].Add(new Touch(block, request, withAncestors));
+    public bool Add(Block block, long request, bool withAncestors)
+    {
+        var hasRoom = _stripes[Environment.CurrentManagedThreadId & (StripeCount - 1)].Add(new Touch(block, request, withAncestors));
+        if (!_hasTouches)
+        {
+            _hasTouches = true;
+        }
+
+        return hasRoom;
+    }
 
     /// <summary>
     /// Applies all uses. It goes through them from the latest back and takes each block once, at its latest use, a parent as later
@@ -38,6 +49,13 @@ internal sealed class TouchBuffer
     /// </summary>
     public void DrainNeedsLock()
     {
+        if (!_hasTouches)
+        {
+            return;
+        }
+
+        _hasTouches = false;
+        Interlocked.MemoryBarrier();
         foreach (var stripe in _stripes)
         {
             stripe.MoveTo(_drained);

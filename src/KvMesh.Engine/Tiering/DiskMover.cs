@@ -125,6 +125,7 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
         var tableChecksum = block.TableChecksum;
         block.Extent = extent;
         block.IsVerified = true;
+        host.Own(block);
         host.Descriptors.Publish(extent.Descriptor, Trailer.Write(host.Arena, block) with
         {
             ExpiresAt = block.ExpiresAt,
@@ -182,7 +183,7 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
         var record = new DiskRecord
         {
             Tenant = block.Tenant.NameBytes,
-            Key = block.Key.Span,
+            Key = block.Key,
             Model = Encoding.UTF8.GetBytes(block.Scope.Model),
             Revision = Encoding.UTF8.GetBytes(block.Scope.Revision),
             Digest = block.Digest,

@@ -80,7 +80,7 @@ internal sealed class Recovery(BlockRegistry registry, TenantTable tenants, Requ
             return true;
         }
 
-        var block = new Block(scope, record.Digest, record.Key.ToArray(), (int)record.PayloadBytes, record.Flags, record.Parent)
+        var block = new Block(scope, record.Digest, record.Key, (int)record.PayloadBytes, record.Flags, record.Parent)
         {
             Disk = location,
             TableChecksum = record.TableChecksum,
