@@ -1,4 +1,3 @@
-using System.Buffers;
 using KvMesh.Client.Connections;
 using KvMesh.Client.Operations;
 using KvMesh.Client.SharedMemory;
@@ -8,7 +7,7 @@ using KvMesh.Protocol.Native.Messages;
 
 namespace KvMesh.Client;
 
-/// <summary>Reads blocks: out of the node's arena where memory is shared and the block is worth the lease, else over the socket.</summary>
+/// <summary>Copies blocks to the caller's memory: out of the node's arena where memory is shared and the block is worth the lease, else over the socket.</summary>
 internal sealed class BlockReader(ConnectionPool pool, bool verify)
 {
     /// <summary>Smaller blocks travel with the answer at less cost than a lease and its release.</summary>
@@ -16,9 +15,6 @@ internal sealed class BlockReader(ConnectionPool pool, bool verify)
 
     /// <summary>Blocks leased at once, so that one reader does not spend the budget of all.</summary>
     private const int LeaseBatch = 32;
-
-    /// <summary>First guess for a block of unknown length.</summary>
-    private int _likelyBytes = 64 * 1024;
 
     public async ValueTask<GetResult> GetAsync(KeySelection key, Memory<byte> destination, bool sharesMemory, CancellationToken cancellationToken)
     {
@@ -57,26 +53,6 @@ internal sealed class BlockReader(ConnectionPool pool, bool verify)
         return CountHits(results.Span[..keys.Count]);
     }
 
-    public async ValueTask<LeasedBlock?> LeaseAsync(KeySelection key, bool sharesMemory, CancellationToken cancellationToken)
-    {
-        if (sharesMemory)
-        {
-            var lease = new LeaseOperation(key, []);
-            var connection = await pool.RunAsync(lease, cancellationToken).ConfigureAwait(false);
-            if (connection is null || (lease.Outcome == OperationOutcome.Done && lease.Grants[0].Status == NativeStatus.Miss))
-            {
-                return null;
-            }
-
-            if (lease.Outcome == OperationOutcome.Done && connection.Arena is { } arena && lease.Grants[0].Status == NativeStatus.Ok)
-            {
-                return Open(connection, arena, lease.Grants[0], key);
-            }
-        }
-
-        return await ReceiveLeaseAsync(key, cancellationToken).ConfigureAwait(false);
-    }
-
     private static int CountHits(ReadOnlySpan<GetResult> results)
     {
         var hits = 0;
@@ -86,23 +62,6 @@ internal sealed class BlockReader(ConnectionPool pool, bool verify)
         }
 
         return hits;
-    }
-
-    private static void Release(NodeConnection connection, ReadOnlySpan<LeaseGrant> grants)
-    {
-        var leases = new List<long>(grants.Length);
-        foreach (var grant in grants)
-        {
-            if (grant.LeaseId != 0)
-            {
-                leases.Add(grant.LeaseId);
-            }
-        }
-
-        if (leases.Count > 0)
-        {
-            connection.Post(new ReleaseOperation([.. leases]));
-        }
     }
 
     /// <summary>Gets over the socket. What the node refuses or loses is Failed.</summary>
@@ -149,7 +108,7 @@ internal sealed class BlockReader(ConnectionPool pool, bool verify)
             }
         }
 
-        Release(connection, lease.Grants);
+        connection.Release(lease.Grants);
         return isComplete;
     }
 
@@ -182,61 +141,5 @@ internal sealed class BlockReader(ConnectionPool pool, bool verify)
         {
             arena.LetGo();
         }
-    }
-
-    private LeasedBlock? Open(NodeConnection connection, ArenaView arena, in LeaseGrant grant, KeySelection key)
-    {
-        if (!arena.Contains(grant) || !arena.TryHold())
-        {
-            connection.Post(new ReleaseOperation([grant.LeaseId]));
-            return null;
-        }
-
-        var block = new LeasedBlock(connection, arena, grant);
-        if (!verify || BlockCopy.IsIntact(arena, grant))
-        {
-            return block;
-        }
-
-        if (block.Release())
-        {
-            connection.Post(new ReportOperation(key));
-        }
-
-        return null;
-    }
-
-    private async ValueTask<LeasedBlock?> ReceiveLeaseAsync(KeySelection key, CancellationToken cancellationToken)
-    {
-        for (var attempt = 0; attempt < 2; attempt++)
-        {
-            var buffer = ArrayPool<byte>.Shared.Rent(Volatile.Read(ref _likelyBytes));
-            try
-            {
-                var result = await GetAsync(key, buffer, sharesMemory: false, cancellationToken).ConfigureAwait(false);
-                if (result.IsHit)
-                {
-                    var block = new LeasedBlock(buffer, result.Bytes);
-                    buffer = null;
-                    return block;
-                }
-
-                if (result.Status != GetStatus.TooSmall)
-                {
-                    return null;
-                }
-
-                Volatile.Write(ref _likelyBytes, result.Bytes);
-            }
-            finally
-            {
-                if (buffer is not null)
-                {
-                    ArrayPool<byte>.Shared.Return(buffer);
-                }
-            }
-        }
-
-        return null;
     }
 }

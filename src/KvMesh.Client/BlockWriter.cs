@@ -1,11 +1,12 @@
 using KvMesh.Client.Connections;
 using KvMesh.Client.Operations;
+using KvMesh.Client.SharedMemory;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Native;
 
 namespace KvMesh.Client;
 
-/// <summary>Writes blocks: through the connection's staging file where there is one, else over the socket.</summary>
+/// <summary>Writes blocks: out of the connection's staging file when the payload was built there, through it when there is one, else over the socket.</summary>
 internal sealed class BlockWriter(ConnectionPool pool)
 {
     /// <summary>Smaller blocks travel with the request at less cost than a copy to the staging file.</summary>
@@ -25,9 +26,10 @@ internal sealed class BlockWriter(ConnectionPool pool)
             return PutStatus.TooLarge;
         }
 
+        StagedMemory.TryFind(payload, out var staged, out _);
         for (var attempt = 0; attempt < Attempts; attempt++)
         {
-            using var borrowed = await pool.BorrowAsync(cancellationToken).ConfigureAwait(false);
+            using var borrowed = await pool.BorrowAsync(staged?.Area, cancellationToken).ConfigureAwait(false);
             if (borrowed.Connection is not { } connection)
             {
                 return PutStatus.Failed;
@@ -51,7 +53,8 @@ internal sealed class BlockWriter(ConnectionPool pool)
         {
             var count = Math.Min(Limits.MaxBlocksPerRequest, keys.Count - start);
             var offer = new OfferOperation(keys.Slice(start, count), payloads, start);
-            var connection = await pool.RunAsync(offer, cancellationToken).ConfigureAwait(false);
+            StagedMemory.TryFind(payloads[start], out var staged, out _);
+            var connection = await pool.RunAsync(offer, staged?.Area, cancellationToken).ConfigureAwait(false);
             if (connection is null || offer.Outcome != OperationOutcome.Done)
             {
                 return;
@@ -69,15 +72,24 @@ internal sealed class BlockWriter(ConnectionPool pool)
     private static async ValueTask<PutStatus?> TryPutAsync(
         NodeConnection connection, KeySelection key, ReadOnlyMemory<byte> parentHash, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
     {
+        if (StagedMemory.TryFind(payload, out var staged, out var start) && staged.Area == connection.Staging && staged.TryUse())
+        {
+            try
+            {
+                return await CommitAsync(connection, new CommitOperation(key, parentHash, start, payload.Length, null), cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                staged.EndUse();
+            }
+        }
+
         if (payload.Length >= MinStagedBytes && connection.Staging is { } staging && staging.TryRent(payload.Length, out var offset))
         {
             try
             {
-                // The commit is not cancelled: until it is answered the node may be reading the part that is given back below.
-                cancellationToken.ThrowIfCancellationRequested();
-                var commit = new CommitOperation(key, parentHash, offset, payload.Length, staging.Fill(offset, payload.Span));
-                await connection.ExecuteAsync(commit, CancellationToken.None).ConfigureAwait(false);
-                return commit.Outcome == OperationOutcome.Lost ? null : commit.Status;
+                var checksum = staging.Fill(offset, payload.Span);
+                return await CommitAsync(connection, new CommitOperation(key, parentHash, offset, payload.Length, checksum), cancellationToken).ConfigureAwait(false);
             }
             finally
             {
@@ -88,6 +100,14 @@ internal sealed class BlockWriter(ConnectionPool pool)
         var put = new PutOperation(key, parentHash, payload);
         await connection.ExecuteAsync(put, cancellationToken).ConfigureAwait(false);
         return put.Outcome == OperationOutcome.Lost ? null : put.Status;
+    }
+
+    /// <summary>The commit is not cancelled once it was sent: until it is answered the node may be reading the part that is given back then.</summary>
+    private static async ValueTask<PutStatus?> CommitAsync(NodeConnection connection, CommitOperation commit, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        await connection.ExecuteAsync(commit, CancellationToken.None).ConfigureAwait(false);
+        return commit.Outcome == OperationOutcome.Lost ? null : commit.Status;
     }
 
     /// <summary>Sends the wanted blocks in order. False: one was not stored, and the rest of the chain would hang in the air.</summary>

@@ -111,6 +111,22 @@ public sealed class StagingContractTests
     }
 
     [Fact]
+    public async Task A_commit_without_a_checksum_stores_what_the_node_reads()
+    {
+        await using var node = new NodeFixture();
+        using var peer = new RawPeer(node.UnixPath);
+        using var file = Stage(peer, MiB);
+        using var mapping = SharedMapping.Map(file, MiB, writable: true);
+        var payload = TestBytes.Payload(1, MiB);
+        payload.CopyTo(mapping.Slice(0, MiB));
+
+        Assert.Equal(NativeStatus.Ok, Commit(peer, 1, 4096, MiB - 4096, null));
+        Assert.Equal(payload[4096..], node.Engine.Get(NodeFixture.Scope.KeyOf(TestBytes.Hash(1, 1))));
+        Assert.Equal(NativeStatus.BadRequest, Commit(peer, 2, 4096, MiB, null));
+        Assert.Equal(NativeStatus.Mismatch, Commit(peer, 2, 0, MiB, 0));
+    }
+
+    [Fact]
     public async Task A_closed_connection_gives_its_staging_budget_back()
     {
         await using var node = new NodeFixture(change: options => options with { TotalStagingBytes = MiB });
@@ -143,7 +159,7 @@ public sealed class StagingContractTests
         return peer.TakeDescriptor();
     }
 
-    private static NativeStatus Commit(RawPeer peer, int index, long offset, int bytes, uint checksum) => peer.Ask(Verb.Commit, writer =>
+    private static NativeStatus Commit(RawPeer peer, int index, long offset, int bytes, uint? checksum) => peer.Ask(Verb.Commit, writer =>
     {
         new CommitRequest { Offset = (ulong)offset, PayloadBytes = (uint)bytes, TableChecksum = checksum }.Write(writer);
         writer.WriteChain(NodeFixture.Scope.Bytes.Span, TestBytes.Hash(1, index));

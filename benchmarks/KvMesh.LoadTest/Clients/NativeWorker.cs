@@ -5,12 +5,12 @@ using KvMesh.Protocol;
 
 namespace KvMesh.LoadTest.Clients;
 
-/// <summary>One caller of the .NET client with one request in flight, payloads walking 64 MiB of its own memory.</summary>
-internal sealed class NativeWorker(KvMeshClient client, int payloadBytes, int seed)
+/// <summary>One caller of the .NET client with one request in flight, payloads walking 64 MiB of its own memory, or of memory that it is given.</summary>
+internal sealed class NativeWorker(KvMeshClient client, int payloadBytes, int seed, Memory<byte>? walk = null)
 {
-    private const int WalkBytes = 64 * 1024 * 1024;
+    public const int WalkBytes = 64 * 1024 * 1024;
 
-    private readonly Memory<byte> _walk = Filled();
+    private readonly Memory<byte> _walk = walk ?? Filled();
     private readonly byte[] _hash = new byte[Limits.ChainHashBytes];
     private readonly Random _random = new(seed);
     private int _position;
@@ -76,6 +76,38 @@ internal sealed class NativeWorker(KvMeshClient client, int payloadBytes, int se
         }
     }
 
+    /// <summary>Reads runs of blocks where they are, one after the other.</summary>
+    public async Task LeaseRunsAsync(long blocks, WorkerTally tally, RunWindow window)
+    {
+        var hashes = new byte[blocks * Limits.ChainHashBytes];
+        while (true)
+        {
+            var first = _random.NextInt64(blocks);
+            for (var index = 0; index < blocks; index++)
+            {
+                BenchBlocks.WriteHash(hashes.AsSpan(index * Limits.ChainHashBytes, Limits.ChainHashBytes), (first + index) % blocks);
+            }
+
+            var begin = Stopwatch.GetTimestamp();
+            await foreach (var block in client.LeaseManyAsync(BenchBlocks.Scope, hashes, CancellationToken.None).ConfigureAwait(false))
+            {
+                if (!window.TryBegin(payloadBytes))
+                {
+                    return;
+                }
+
+                BenchBlocks.Check((block ?? throw new LoadTestException("A block of a run missed; it was stored before.")).Span, first++ % blocks);
+                if (!block.Release())
+                {
+                    throw new LoadTestException("The lease of a block of a run ran out while it was read.");
+                }
+
+                tally.Count(1, payloadBytes, Stopwatch.GetTimestamp() - begin);
+                begin = Stopwatch.GetTimestamp();
+            }
+        }
+    }
+
     private static byte[] Filled()
     {
         var walk = GC.AllocateUninitializedArray<byte>(WalkBytes, pinned: true);
@@ -85,7 +117,7 @@ internal sealed class NativeWorker(KvMeshClient client, int payloadBytes, int se
 
     private Memory<byte> Walk()
     {
-        _position = _position + payloadBytes > WalkBytes ? 0 : _position;
+        _position = _position + payloadBytes > _walk.Length ? 0 : _position;
         var part = _walk.Slice(_position, payloadBytes);
         _position += payloadBytes;
         return part;

@@ -8,9 +8,10 @@ namespace KvMesh.LoadTest.Measuring;
 /// <param name="ServerCoreSeconds">Processor time of the server process meanwhile; 0 when there is none.</param>
 /// <param name="P50Microseconds">Median time of a request; 0 when single requests were not timed.</param>
 /// <param name="P99Microseconds">99th percentile of the same.</param>
+/// <param name="OtherCores">How many cores everybody else used meanwhile, on average.</param>
 internal readonly record struct Sample(
     long Operations, long Bytes, double Seconds, double ClientCoreSeconds = 0, double ServerCoreSeconds = 0,
-    double P50Microseconds = 0, double P99Microseconds = 0)
+    double P50Microseconds = 0, double P99Microseconds = 0, double OtherCores = 0)
 {
     public double GigabytesPerSecond => Bytes / Seconds / 1e9;
 

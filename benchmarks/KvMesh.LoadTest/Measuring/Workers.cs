@@ -43,6 +43,7 @@ internal static class Workers
 
         Array.ForEach(threads, thread => thread.Start());
         ready.Wait();
+        var all = Neighbours.BusyCoreSeconds();
         var client = CpuMeter.CoreSeconds(Environment.ProcessId);
         var server = serverProcessId == 0 ? 0 : CpuMeter.CoreSeconds(serverProcessId);
         opened = window();
@@ -56,12 +57,13 @@ internal static class Workers
             throw new LoadTestException($"A worker failed: {failure.Message}", failure);
         }
 
+        client = CpuMeter.CoreSeconds(Environment.ProcessId) - client;
+        server = serverProcessId == 0 ? 0 : CpuMeter.CoreSeconds(serverProcessId) - server;
+        var others = Math.Max(0, Neighbours.BusyCoreSeconds() - all - client - server);
         var percentiles = LatencyLog.Percentiles(tallies.Select(tally => tally.Latencies), 0.5, 0.99);
         return new Sample(
-            tallies.Sum(tally => tally.Operations), tallies.Sum(tally => tally.Bytes), seconds,
-            CpuMeter.CoreSeconds(Environment.ProcessId) - client,
-            serverProcessId == 0 ? 0 : CpuMeter.CoreSeconds(serverProcessId) - server,
-            percentiles[0], percentiles[1]);
+            tallies.Sum(tally => tally.Operations), tallies.Sum(tally => tally.Bytes), seconds, client, server, percentiles[0], percentiles[1],
+            others / seconds);
 
         void Work(WorkerTally tally)
         {

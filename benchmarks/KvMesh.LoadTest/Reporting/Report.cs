@@ -87,6 +87,12 @@ internal sealed class Report(string verb, string howMeasured)
     private void AddRatios(
         string what, IReadOnlyList<Series> series, string unit, Func<Sample, double> figure, Func<Series, double?>? targetOf)
     {
+        var disturbed = series.Sum(contender => contender.Samples.Count(sample => sample.OtherCores > Neighbours.MaxCores));
+        if (disturbed > 0)
+        {
+            Note($"{what}: other processes were busy during {disturbed} of {series.Sum(contender => contender.Samples.Count)} runs.");
+        }
+
         foreach (var contender in series)
         {
             var isBaseline = ReferenceEquals(contender, series[0]);

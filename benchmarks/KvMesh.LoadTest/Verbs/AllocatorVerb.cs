@@ -27,11 +27,11 @@ internal static class AllocatorVerb
         foreach (var threads in ThreadCounts.OfThisMachine)
         {
             RunSettings.Progress($"empty arena, {threads} threads");
-            AddSpeed(report, $"empty arena, {threads} thread(s)", PairedRuns.Measure([new Contender("kvmesh", () => Pairs(threads, settings))], settings.Repeats));
+            AddSpeed(report, $"empty arena, {threads} thread(s)", PairedRuns.Measure([new Contender("kvmesh", () => Pairs(threads, settings))], settings));
         }
 
         RunSettings.Progress("full arena");
-        AddSpeed(report, "full arena of 1 and 2 MiB blocks", PairedRuns.Measure([new Contender("kvmesh", () => FullArena(settings))], settings.Repeats));
+        AddSpeed(report, "full arena of 1 and 2 MiB blocks", PairedRuns.Measure([new Contender("kvmesh", () => FullArena(settings))], settings));
 
         foreach (var order in Enum.GetValues<ChurnOrder>())
         {

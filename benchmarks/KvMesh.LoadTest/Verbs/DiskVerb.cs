@@ -43,7 +43,7 @@ internal static class DiskVerb
                     new("plain O_DIRECT", () => WithFile(file => file.Write(settings, threads))),
                     new("kvmesh", () => WithTier(tier => tier.Write(settings, threads))),
                 ];
-                report.AddThroughput($"write, {threads} thread(s)", PairedRuns.Measure(writes, settings.Repeats), _ => Target);
+                report.AddThroughput($"write, {threads} thread(s)", PairedRuns.Measure(writes, settings), _ => Target);
             }
 
             using var home = new TemporaryFolder(folder);
@@ -65,7 +65,7 @@ internal static class DiskVerb
                     new("plain O_DIRECT", () => plain.Read(settings, threads)),
                     new("kvmesh", () => stored.Read(settings, threads)),
                 ];
-                report.AddThroughput($"read, {threads} thread(s)", PairedRuns.Measure(reads, settings.Repeats), _ => Target);
+                report.AddThroughput($"read, {threads} thread(s)", PairedRuns.Measure(reads, settings), _ => Target);
             }
 
             report.Note("A virtual disk may answer reads of what was just written out of the host's cache: the figures are this machine's, not a device's.");

@@ -73,7 +73,7 @@ internal static class EngineVerb
                     new("checksum loop", () => loop.Checksum(_settings)),
                     new("kvmesh", () => Measure(threads, (tally, random, _) => Get(random.NextInt64(_blocks)))),
                 ];
-                _report.AddThroughput($"get, {threads} thread(s)", PairedRuns.Measure(gets, _settings.Repeats));
+                _report.AddThroughput($"get, {threads} thread(s)", PairedRuns.Measure(gets, _settings));
             }
 
             // Puts evict what the gets read, so they come last.
@@ -86,7 +86,7 @@ internal static class EngineVerb
                     new("copy and checksum loop", () => loop.Copy(_settings)),
                     new("kvmesh", () => Measure(threads, (_, _, source) => Put(BenchBlocks.NextFresh(), source))),
                 ];
-                _report.AddThroughput($"put of fresh keys, evicting, {threads} thread(s)", PairedRuns.Measure(puts, _settings.Repeats));
+                _report.AddThroughput($"put of fresh keys, evicting, {threads} thread(s)", PairedRuns.Measure(puts, _settings));
             }
 
             return _report;

@@ -38,7 +38,7 @@ internal static class MatchVerb
                 new("kvmesh, half of the chain asked", () => Measure(threads, settings, store, (match, chain) => Expect(match.Match(chain, MatchStore.ChainBlocks / 2), MatchStore.ChainBlocks / 2))),
                 new("kvmesh, nothing there", () => Measure(threads, settings, store, (match, _) => Expect(match.Match(-1, MatchStore.ChainBlocks), 0))),
             ];
-            foreach (var series in PairedRuns.Measure(contenders, settings.Repeats))
+            foreach (var series in PairedRuns.Measure(contenders, settings))
             {
                 report.Add(new ReportRow
                 {

@@ -27,7 +27,7 @@ internal static unsafe class MemoryVerb
             var checksum = new Contender("CRC-32C table", () => Measure(threads, settings, (thread, offset) => Checksum(source.At(thread, offset))));
             var both = new Contender("memcpy and CRC-32C", () => Measure(threads, settings, (thread, offset) => CopyAndChecksum(source.At(thread, offset), target.At(thread, offset))));
             var cold = new Contender("memcpy into cold pages", () => MeasureCold(threads, settings, source));
-            report.AddThroughput($"{threads} thread(s)", PairedRuns.Measure([copy, checksum, both, cold], settings.Repeats));
+            report.AddThroughput($"{threads} thread(s)", PairedRuns.Measure([copy, checksum, both, cold], settings));
         }
 
         return report;

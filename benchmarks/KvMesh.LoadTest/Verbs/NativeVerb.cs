@@ -19,18 +19,20 @@ internal static class NativeVerb
         var size = new Option<int>("--size") { Description = "Payload bytes.", DefaultValueFactory = _ => 4 << 20 };
         var connections = new Option<int>("--connections") { DefaultValueFactory = _ => 2 };
         var congestion = new Option<string>("--congestion-control") { Description = "Of both sides and of the baseline; empty: the system's.", DefaultValueFactory = _ => "" };
+        var only = Tasks.Option("tcp-get", "tcp-put", "unix-get", "unix-put");
         return RunOptions.Verb("native", "Native get and put over TCP and Unix sockets beside a bare socket loop.", 1, Configure, (parse, settings) =>
-            new Comparison(settings, parse.GetValue(size), parse.GetValue(connections), parse.GetValue(congestion)!).Run());
+            new Comparison(settings, parse.GetValue(size), parse.GetValue(connections), parse.GetValue(congestion)!, parse.GetValue(only)!).Run());
 
         void Configure(Command command)
         {
             command.Add(size);
             command.Add(connections);
             command.Add(congestion);
+            command.Add(only);
         }
     }
 
-    private sealed class Comparison(RunSettings settings, int size, int connections, string congestion)
+    private sealed class Comparison(RunSettings settings, int size, int connections, string congestion, string[] only)
     {
         private readonly Report _report = new(
             "native",
@@ -40,13 +42,18 @@ internal static class NativeVerb
         public Report Run()
         {
             using var node = new NodeUnderTest(new KvMeshSettings { DataDirectory = "", ArenaBytes = ArenaBytes, CongestionControl = congestion });
-            Compare(node, "TCP", node.TcpEndpoint, unixPath: null);
-            Compare(node, "Unix socket", node.UnixEndpoint, Path.Combine(node.Settings.DataDirectory, "loop.sock"));
+            Compare(node, "tcp", "TCP", node.TcpEndpoint, unixPath: null);
+            Compare(node, "unix", "Unix socket", node.UnixEndpoint, Path.Combine(node.Settings.DataDirectory, "loop.sock"));
             return _report;
         }
 
-        private void Compare(NodeUnderTest node, string transport, string endpoint, string? unixPath)
+        private void Compare(NodeUnderTest node, string task, string transport, string endpoint, string? unixPath)
         {
+            if (!only.Contains($"{task}-get") && !only.Contains($"{task}-put"))
+            {
+                return;
+            }
+
             RunSettings.Progress(transport);
             using var loop = LoopProcess.Start(unixPath, congestion);
             var options = new ClientOptions
@@ -68,7 +75,7 @@ internal static class NativeVerb
                 new("kvmesh, client does not verify", () => Get(node, trusting)),
                 new("kvmesh, asynchronous calls", () => Get(node, asynchronous)),
             ];
-            _report.AddThroughput($"get, {transport}", PairedRuns.Measure(gets, settings.Repeats), Target);
+            Measure($"{task}-get", $"get, {transport}", gets);
 
             Contender[] puts =
             [
@@ -77,7 +84,15 @@ internal static class NativeVerb
                 new("kvmesh", () => Put(node, client)),
                 new("kvmesh, asynchronous calls", () => Put(node, asynchronous)),
             ];
-            _report.AddThroughput($"put of fresh keys, {transport}", PairedRuns.Measure(puts, settings.Repeats), Target);
+            Measure($"{task}-put", $"put of fresh keys, {transport}", puts);
+        }
+
+        private void Measure(string task, string what, Contender[] contenders)
+        {
+            if (only.Contains(task))
+            {
+                _report.AddThroughput(what, PairedRuns.Measure(contenders, settings), Target);
+            }
         }
 
         private static double? Target(Series series) => series.Name == "kvmesh" ? 0.95 : null;

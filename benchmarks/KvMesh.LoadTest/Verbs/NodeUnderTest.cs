@@ -69,10 +69,12 @@ internal sealed class NodeUnderTest : IDisposable
     }
 
     /// <summary>Runs one caller for each connection.</summary>
+    /// <param name="walks">Memory that the payloads of each caller walk, when it is not their own.</param>
     public Sample Drive(
-        KvMeshClient client, int callers, int payloadBytes, RunSettings settings, long byteBudget, Func<NativeWorker, WorkerTally, RunWindow, Task> work)
+        KvMeshClient client, int callers, int payloadBytes, RunSettings settings, long byteBudget, Func<NativeWorker, WorkerTally, RunWindow, Task> work,
+        IReadOnlyList<Memory<byte>>? walks = null)
     {
-        NativeWorker[] workers = [.. Enumerable.Range(1, callers).Select(seed => new NativeWorker(client, payloadBytes, seed))];
+        NativeWorker[] workers = [.. Enumerable.Range(1, callers).Select(seed => new NativeWorker(client, payloadBytes, seed, walks?[seed - 1]))];
         return Workers.RunAsync(
             callers, Node.ProcessId, () => new RunWindow(settings.Time, byteBudget), (tally, window) => work(workers[tally.Index], tally, window));
     }

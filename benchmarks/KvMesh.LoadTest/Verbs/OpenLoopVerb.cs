@@ -55,7 +55,7 @@ internal static class OpenLoopVerb
                 new("during scrub (64 MiB/s)", () => scrubbed.OpenLoop(settings, rate)),
                 new($"with {dashboards} dashboards open", () => quiet.WhileWatched(dashboards, () => quiet.OpenLoop(settings, rate))),
             ];
-            var series = PairedRuns.Measure(contenders, settings.Repeats);
+            var series = PairedRuns.Measure(contenders, settings);
             foreach (var contender in series)
             {
                 var isAlone = ReferenceEquals(contender, series[0]);

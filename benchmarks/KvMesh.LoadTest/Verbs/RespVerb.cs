@@ -117,7 +117,7 @@ internal sealed class RespVerb : IDisposable
             })),
         ];
         RunSettings.Progress(task.Describe("SET fresh keys, cold pages"));
-        Publish(task, "SET fresh keys, cold pages", PairedRuns.Measure(contenders, _settings.Repeats, warmUp: false));
+        Publish(task, "SET fresh keys, cold pages", PairedRuns.Measure(contenders, _settings, warmUp: false));
     }
 
     private Sample SetFresh(CacheUnderTest cache, CacheTask task)
@@ -135,7 +135,7 @@ internal sealed class RespVerb : IDisposable
             prepare(cache);
         }
 
-        var series = PairedRuns.Measure([.. caches.Select(cache => new Contender(cache.Name, () => run(cache)))], _settings.Repeats);
+        var series = PairedRuns.Measure([.. caches.Select(cache => new Contender(cache.Name, () => run(cache)))], _settings);
         Publish(task, operation, series);
     }
 

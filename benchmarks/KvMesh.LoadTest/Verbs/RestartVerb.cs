@@ -45,7 +45,7 @@ internal static class RestartVerb
             new("empty node", () => Restart(empty, [], size)),
             new($"node with {present.Count} blocks", () => Restart(node, present, size)),
         ];
-        var series = PairedRuns.Measure(contenders, settings.Repeats, warmUp: false);
+        var series = PairedRuns.Measure(contenders, settings, warmUp: false);
         var report = new Report(
             "restart",
             $"From kill -9 to the first answer over the native protocol; then {Checked} of the blocks that were there before, chosen at random, are read and "

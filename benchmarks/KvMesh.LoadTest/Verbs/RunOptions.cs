@@ -8,6 +8,7 @@ internal sealed class RunOptions
 {
     private readonly Option<double> _seconds;
     private readonly Option<int> _repeats = new("--repeats") { Description = "Runs of each contender; the median counts.", DefaultValueFactory = _ => 5 };
+    private readonly Option<double> _patience = new("--patience") { Description = "Seconds to wait before each run while other processes are busy; a run beside them is made again, four times at most. 0: neither." };
     private readonly Option<bool> _json = new("--json") { Description = "One JSON object on standard output instead of a Markdown table." };
 
     private RunOptions(double seconds) =>
@@ -17,7 +18,7 @@ internal sealed class RunOptions
     public static Command Verb(string name, string description, double seconds, Action<Command> configure, Func<ParseResult, RunSettings, Report> run)
     {
         var options = new RunOptions(seconds);
-        var command = new Command(name, description) { options._seconds, options._repeats, options._json };
+        var command = new Command(name, description) { options._seconds, options._repeats, options._patience, options._json };
         configure(command);
         command.SetAction(parse => options.Run(parse, run));
         return command;
@@ -25,7 +26,7 @@ internal sealed class RunOptions
 
     private int Run(ParseResult parse, Func<ParseResult, RunSettings, Report> run)
     {
-        var settings = new RunSettings(TimeSpan.FromSeconds(parse.GetValue(_seconds)), parse.GetValue(_repeats));
+        var settings = new RunSettings(TimeSpan.FromSeconds(parse.GetValue(_seconds)), parse.GetValue(_repeats), TimeSpan.FromSeconds(parse.GetValue(_patience)));
         if (settings.Time <= TimeSpan.Zero || settings.Repeats < 1)
         {
             Console.Error.WriteLine("--seconds must be above 0 and --repeats at least 1.");
@@ -54,8 +55,8 @@ internal static class ThreadCounts
     public static IEnumerable<int> OfThisMachine => All.Where(count => count <= Environment.ProcessorCount);
 }
 
-/// <summary>How long and how often a verb measures.</summary>
-internal sealed record RunSettings(TimeSpan Time, int Repeats)
+/// <summary>How long and how often a verb measures, and how long it waits for a quiet machine.</summary>
+internal sealed record RunSettings(TimeSpan Time, int Repeats, TimeSpan Patience)
 {
     public static void Progress(string what) => Console.Error.WriteLine($"[{TimeProvider.System.GetUtcNow():HH:mm:ss}] {what}");
 }

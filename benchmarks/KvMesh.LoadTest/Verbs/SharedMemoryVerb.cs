@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using KvMesh.Client;
@@ -18,21 +19,26 @@ internal static class SharedMemoryVerb
     /// <summary>Blocks whose place the checksum loop knows: leased at once, so a part of the residence budget only.</summary>
     private const int MappedBlocks = 32;
 
+    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(2);
+
     public static Command Create()
     {
         var size = new Option<int>("--size") { Description = "Payload bytes.", DefaultValueFactory = _ => 4 << 20 };
         var callers = new Option<int>("--connections") { DefaultValueFactory = _ => 2 };
+        var only = Tasks.Option("lease", "get", "put");
         return RunOptions.Verb(
-            "shm", "Shared memory: lease and release, get, put, beside bare loops.", 1, command => { command.Add(size); command.Add(callers); },
-            (parse, settings) => new Comparison(settings, parse.GetValue(size), parse.GetValue(callers)).Run());
+            "shm", "Shared memory: lease and release, get, put, beside bare loops.", 1, command => { command.Add(size); command.Add(callers); command.Add(only); },
+            (parse, settings) => new Comparison(settings, parse.GetValue(size), parse.GetValue(callers), parse.GetValue(only)!).Run());
     }
 
-    private sealed class Comparison(RunSettings settings, int size, int connections)
+    private sealed class Comparison(RunSettings settings, int size, int connections, string[] only)
     {
         private readonly Report _report = new(
             "shm",
             $"Closed loop, {connections} connections of one client process, payload {size} bytes. Leases: beside 64 bytes each way on a Unix socket. Gets: every "
-            + "byte is read and compared with its checksum, beside a loop over the same mapping. Puts: beside a loop that copies and checksums into warm pages.");
+            + $"byte is read and compared with its checksum, beside a loop over the same mapping; runs are {MappedBlocks} blocks of one call. Puts: beside a loop that "
+            + "copies and checksums into warm pages; payloads lie in rented memory, from where the node copies them once, as the loop does, or in memory of the "
+            + "caller, from where they are copied twice.");
 
         public Report Run()
         {
@@ -48,9 +54,21 @@ internal static class SharedMemoryVerb
             }
 
             NodeUnderTest.Fill(client, SetBytes / size, size);
-            CompareLeases(node, loop, trusting);
-            CompareGets(node, client, trusting);
-            ComparePuts(node, client, new CacheUnderTest("redis", redis.ProcessId, redis.Port, new RespDialect()));
+            if (only.Contains("lease"))
+            {
+                CompareLeases(node, loop, trusting);
+            }
+
+            if (only.Contains("get"))
+            {
+                CompareGets(node, client, trusting);
+            }
+
+            if (only.Contains("put"))
+            {
+                ComparePuts(node, client, options, new CacheUnderTest("redis", redis.ProcessId, redis.Port, new RespDialect()));
+            }
+
             return _report;
         }
 
@@ -59,13 +77,16 @@ internal static class SharedMemoryVerb
             RunSettings.Progress("lease and release");
             foreach (var callers in new[] { 1, connections }.Distinct())
             {
-                Contender[] contenders =
+                // A request is so short that one turn would still measure its compilation.
+                Array.ForEach(Contenders(settings with { Time = WarmUp }), contender => _ = contender.Run());
+                _report.AddRate($"lease + release, {callers} in flight", PairedRuns.Measure(Contenders(settings), settings), _ => 0.8);
+
+                Contender[] Contenders(RunSettings run) =>
                 [
-                    new("64-byte ping-pong", () => BareLoop.Drive(loop, callers, 0, settings, "", connection => connection.Ping())),
-                    new("kvmesh", () => node.Drive(client, callers, size, settings, long.MaxValue,
+                    new("64-byte ping-pong", () => BareLoop.Drive(loop, callers, 0, run, "", connection => connection.Ping())),
+                    new("kvmesh", () => node.Drive(client, callers, size, run, long.MaxValue,
                         (worker, tally, window) => worker.LeaseAsync(SetBytes / size, tally, window, use: null))),
                 ];
-                _report.AddRate($"lease + release, {callers} in flight", PairedRuns.Measure(contenders, settings.Repeats), _ => 0.8);
             }
         }
 
@@ -83,34 +104,44 @@ internal static class SharedMemoryVerb
                         tally.Count(1, size, 0);
                     }
                 })),
-                new("kvmesh, read in place", () => node.Drive(client, connections, size, settings, long.MaxValue,
+                new("kvmesh, runs read in place", () => node.Drive(client, connections, size, settings, long.MaxValue,
+                    (worker, tally, window) => worker.LeaseRunsAsync(MappedBlocks, tally, window))),
+                new("kvmesh, read in place one by one", () => node.Drive(client, connections, size, settings, long.MaxValue,
                     (worker, tally, window) => worker.LeaseAsync(MappedBlocks, tally, window, static block => _ = block.Span))),
                 new("kvmesh, read into own memory", () => node.Drive(client, connections, size, settings, long.MaxValue,
                     (worker, tally, window) => worker.GetAsync(MappedBlocks, tally, window))),
             ];
-            var series = PairedRuns.Measure(contenders, settings.Repeats);
-            _report.AddThroughput("get, every byte verified", series, contender => contender.Name == "kvmesh, read in place" ? 0.95 : null);
+            var series = PairedRuns.Measure(contenders, settings);
+            _report.AddThroughput("get, every byte verified", series, contender => contender.Name == "kvmesh, runs read in place" ? 0.95 : null);
         }
 
-        private void ComparePuts(NodeUnderTest node, KvMeshClient client, CacheUnderTest redis)
+        private void ComparePuts(NodeUnderTest node, KvMeshClient client, ClientOptions options, CacheUnderTest redis)
         {
             RunSettings.Progress("put");
             var task = new CacheTask(size, (int)(SetBytes / size), 1, connections, BenchKey.Opaque);
             using var copies = new CopyLoop(connections);
+            var renting = node.Connect(options);
+            IMemoryOwner<byte>[] rented = [.. Enumerable.Range(0, connections).Select(_ => renting.RentAsync(NativeWorker.WalkBytes, CancellationToken.None).AsTask().GetAwaiter().GetResult())];
+            Memory<byte>[] walks = [.. rented.Select(owner => owner.Memory)];
+            Array.ForEach(walks, walk => walk.Span.Fill(0x5A));
             Contender[] contenders =
             [
                 new("copy and checksum loop, warm pages", () => copies.Run(settings, size)),
-                new("kvmesh", () =>
-                {
-                    node.Flush();
-                    return node.Drive(client, connections, size, settings, FreshBytes, (worker, tally, window) => worker.PutAsync(tally, window));
-                }),
+                new("kvmesh, out of rented memory", () => Put(renting, walks)),
+                new("kvmesh, out of the caller's memory", () => Put(client, null)),
                 new("redis SET, overwriting", () => redis.SetExisting(task, settings)),
             ];
             redis.Fill(task);
-            var series = PairedRuns.Measure(contenders, settings.Repeats);
-            _report.AddThroughput("put of fresh keys", series, contender => contender.Name == "kvmesh" ? 0.85 : null);
-            _report.AddRatio("put of fresh keys: kvmesh ÷ redis SET", series[1], series[2], 1.5);
+            var series = PairedRuns.Measure(contenders, settings);
+            _report.AddThroughput("put of fresh keys", series, contender => contender.Name == "kvmesh, out of rented memory" ? 0.85 : null);
+            _report.AddRatio("put of fresh keys: kvmesh ÷ redis SET", series[2], series[3], 1.5);
+            Array.ForEach(rented, owner => owner.Dispose());
+
+            Sample Put(KvMeshClient writer, Memory<byte>[]? from)
+            {
+                node.Flush();
+                return node.Drive(writer, connections, size, settings, FreshBytes, (worker, tally, window) => worker.PutAsync(tally, window), from);
+            }
         }
     }
 

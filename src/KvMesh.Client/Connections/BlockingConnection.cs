@@ -10,8 +10,11 @@ namespace KvMesh.Client.Connections;
 /// </summary>
 internal sealed class BlockingConnection : NodeConnection
 {
-    /// <summary>How long a notice waits for a request to travel with: long for a caller in a loop, short for what the notice frees.</summary>
-    private static readonly TimeSpan NoticeDelay = TimeSpan.FromMilliseconds(2);
+    /// <summary>
+    /// How long a notice waits for a request to travel with: so long that the timer costs a caller in a loop nothing, and short beside the leases
+    /// that it ends.
+    /// </summary>
+    private static readonly TimeSpan NoticeDelay = TimeSpan.FromMilliseconds(25);
 
     /// <summary>Notices that wait at most.</summary>
     private const int MaxPendingBytes = 2048;

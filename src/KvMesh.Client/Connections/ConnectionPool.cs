@@ -45,10 +45,11 @@ internal sealed class ConnectionPool : IAsyncDisposable
     }
 
     /// <summary>Borrows the connection with the least under way. Its Connection is null while the node cannot be reached.</summary>
-    public async ValueTask<Borrowed> BorrowAsync(CancellationToken cancellationToken)
+    /// <param name="staging">A staging file whose connection is borrowed as long as it lives, however much is under way there; null: any.</param>
+    public async ValueTask<Borrowed> BorrowAsync(StagingArea? staging, CancellationToken cancellationToken)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, typeof(KvMeshClient));
-        var slot = Pick();
+        var slot = PickStaging(staging) ?? Pick();
         try
         {
             return new Borrowed(slot, await slot.ConnectAsync(cancellationToken).ConfigureAwait(false));
@@ -60,12 +61,33 @@ internal sealed class ConnectionPool : IAsyncDisposable
         }
     }
 
+    /// <summary>Rents a part of some connection's staging file. Null when none has as much to give.</summary>
+    public async ValueTask<StagedMemory?> RentAsync(int bytes, CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, typeof(KvMeshClient));
+        var start = (uint)Environment.CurrentManagedThreadId;
+        for (var index = 0; index < _slots.Length; index++)
+        {
+            var slot = _slots[(start + index) % _slots.Length];
+            var connection = await slot.ConnectAsync(cancellationToken).ConfigureAwait(false);
+            if (connection?.Staging is { } staging && staging.TryRent(bytes, out var offset))
+            {
+                return new StagedMemory(staging, offset, bytes);
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Runs an operation, on another connection if one is lost under it. Returns the connection that ran it; null when the node was lost.</summary>
-    public async ValueTask<NodeConnection?> RunAsync(Operation operation, CancellationToken cancellationToken)
+    public ValueTask<NodeConnection?> RunAsync(Operation operation, CancellationToken cancellationToken) => RunAsync(operation, null, cancellationToken);
+
+    /// <summary>As <see cref="RunAsync(Operation, CancellationToken)"/>, first on the connection of <paramref name="staging"/>.</summary>
+    public async ValueTask<NodeConnection?> RunAsync(Operation operation, StagingArea? staging, CancellationToken cancellationToken)
     {
         for (var attempt = 0; attempt < Attempts; attempt++)
         {
-            using var borrowed = await BorrowAsync(cancellationToken).ConfigureAwait(false);
+            using var borrowed = await BorrowAsync(staging, cancellationToken).ConfigureAwait(false);
             if (borrowed.Connection is not { } connection)
             {
                 return null;
@@ -98,6 +120,13 @@ internal sealed class ConnectionPool : IAsyncDisposable
         return _options.BlockingCalls
             ? new BlockingConnection(greeted, _options.Time, _options.RequestTimeout)
             : new PipelinedConnection(greeted, _options.Time, _options.RequestTimeout);
+    }
+
+    private ConnectionSlot? PickStaging(StagingArea? staging)
+    {
+        var slot = staging is null ? null : Array.Find(_slots, slot => slot.Stages(staging));
+        slot?.Enter();
+        return slot;
     }
 
     private ConnectionSlot Pick()

@@ -1,3 +1,4 @@
+using KvMesh.Client.SharedMemory;
 using KvMesh.Protocol.Sockets;
 
 namespace KvMesh.Client.Connections;
@@ -24,6 +25,9 @@ internal sealed class ConnectionSlot(Func<CancellationToken, NodeConnection> dia
     public void Enter() => Interlocked.Increment(ref _users);
 
     public void Leave() => Interlocked.Decrement(ref _users);
+
+    /// <summary>Whether this slot's connection lives and writes through <paramref name="staging"/>.</summary>
+    public bool Stages(StagingArea staging) => Volatile.Read(ref _connection) is { IsAlive: true } connection && connection.Staging == staging;
 
     /// <summary>A living connection, or null while the node cannot be reached.</summary>
     public ValueTask<NodeConnection?> ConnectAsync(CancellationToken cancellationToken)

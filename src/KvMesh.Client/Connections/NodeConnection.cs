@@ -42,6 +42,24 @@ internal abstract class NodeConnection(GreetedSocket greeted, TimeProvider time,
     /// <summary>Sends an operation that wants no answer, if the connection lives. Never waits for an answer and never throws.</summary>
     public abstract void Post(Operation operation);
 
+    /// <summary>Gives back the leases of those grants that have one.</summary>
+    public void Release(ReadOnlySpan<LeaseGrant> grants)
+    {
+        var leases = new List<long>(grants.Length);
+        foreach (var grant in grants)
+        {
+            if (grant.LeaseId != 0)
+            {
+                leases.Add(grant.LeaseId);
+            }
+        }
+
+        if (leases.Count > 0)
+        {
+            Post(new ReleaseOperation([.. leases]));
+        }
+    }
+
     public virtual ValueTask DisposeAsync()
     {
         greeted.Dispose();

@@ -3,8 +3,8 @@ using KvMesh.Protocol.Native.Messages;
 
 namespace KvMesh.Client.Operations;
 
-/// <summary>Stores a block whose bytes are in the connection's staging file.</summary>
-internal sealed class CommitOperation(KeySelection key, ReadOnlyMemory<byte> parentHash, long offset, int payloadBytes, uint tableChecksum) : Operation
+/// <summary>Stores a block whose bytes are in the connection's staging file. Without a checksum, what the node reads there is what counts.</summary>
+internal sealed class CommitOperation(KeySelection key, ReadOnlyMemory<byte> parentHash, long offset, int payloadBytes, uint? tableChecksum) : Operation
 {
     public override Verb Verb => Verb.Commit;
 

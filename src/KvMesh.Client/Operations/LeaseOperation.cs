@@ -9,6 +9,9 @@ internal sealed class LeaseOperation(KeySelection keys, long[] releases) : Opera
 {
     public override Verb Verb => Verb.Lease;
 
+    /// <summary>How long the node gives the leases for.</summary>
+    public TimeSpan Duration { get; private set; }
+
     public LeaseGrant[] Grants { get; } = new LeaseGrant[keys.Count];
 
     protected override int KeyCount => keys.Count;
@@ -22,7 +25,7 @@ internal sealed class LeaseOperation(KeySelection keys, long[] releases) : Opera
     protected override void ReadFrame(in FrameHeader header, in ResponseReader head)
     {
         var reader = new HeadReader(head.Head);
-        reader.ReadUInt32();
+        Duration = TimeSpan.FromMilliseconds(reader.ReadUInt32());
         var count = reader.ReadUInt32();
         if (count != Grants.Length || header.PayloadBytes != 0)
         {

@@ -48,6 +48,9 @@ internal sealed class StagingArea : IDisposable
         }
     }
 
+    /// <summary>A rented part.</summary>
+    public Span<byte> Slice(long offset, int bytes) => _mapping.Slice(offset, bytes);
+
     /// <summary>Gives a part back, once the node has answered or the connection is lost.</summary>
     public void Return(long offset)
     {

@@ -10,7 +10,7 @@ namespace KvMesh.Gateway.SharedMemory;
 
 /// <summary>
 /// Stores a block out of the client's staging file: copied into the reservation and checksummed in one pass. The checksums are those of
-/// the copy, so a client that writes meanwhile can only make its own put fail.
+/// the copy, so a client that writes meanwhile can only make its own put fail, or, when it gave none, store what it wrote.
 /// </summary>
 internal static class CommitHandler
 {
@@ -51,7 +51,7 @@ internal static class CommitHandler
     {
         var source = staging.Slice(request.Offset, (int)request.PayloadBytes);
         ChecksumTable.CopyAndCompute(source, reservation.Payload, reservation.Checksums, streams: source.Length >= MinStreamedBytes);
-        if (ChecksumTable.Seal(reservation.Checksums) == request.TableChecksum)
+        if (request.TableChecksum is not { } wanted || ChecksumTable.Seal(reservation.Checksums) == wanted)
         {
             return PutHandler.Seal(exchange, reservation);
         }

@@ -93,6 +93,11 @@ internal static class Frames
             new CommitRequest { TableChecksum = 0x01020304, Offset = 8192, PayloadBytes = 4 << 20, ParentHash = Hashes(1) }.Write(writer);
             writer.WriteChain(Scope.Bytes.Span, Hashes(2).AsSpan(32));
         }),
+        ["commit-unsummed-request"] = Build(Verb.Commit, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new CommitRequest { Offset = 4096, PayloadBytes = 1 << 20 }.Write(writer);
+            writer.WriteOpaque("key"u8);
+        }),
         ["watch-request"] = Build(Verb.Watch, FrameFlags.None, NativeStatus.Ok, writer => new WatchRequest(41, 512, 5000).Write(writer)),
         ["watch-response"] = Build(Verb.Watch, FrameFlags.Response, NativeStatus.Ok, writer =>
         {

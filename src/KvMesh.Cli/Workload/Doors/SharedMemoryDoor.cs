@@ -11,14 +11,16 @@ internal sealed class SharedMemoryDoor(KvMeshClient client, WorkloadKeys keys, i
 
     public async ValueTask ReadAsync(BlockBatch batch, CancellationToken cancellationToken)
     {
-        for (var i = 0; i < batch.Count; i++)
+        var index = 0;
+        await foreach (var leased in client.LeaseManyAsync(keys.Scope, batch.Hashes, cancellationToken))
         {
-            using var leased = await client.LeaseAsync(keys.Scope, batch.HashOf(i), cancellationToken);
-            batch.Outcomes[i] = BlockOutcome.Skipped;
+            batch.Outcomes[index] = BlockOutcome.Skipped;
             if (leased is not null)
             {
-                Read(batch, i, leased);
+                Read(batch, index, leased);
             }
+
+            index++;
         }
     }
 

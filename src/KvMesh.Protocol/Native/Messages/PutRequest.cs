@@ -10,6 +10,9 @@ public enum PutFlags : byte
 
     /// <summary>The hash of the block before it in the chain follows.</summary>
     HasParent = 1,
+
+    /// <summary>Commit only: the writer has not checksummed the bytes; the node's checksums of what it stored are the block's first ones.</summary>
+    Unsummed = 2,
 }
 
 /// <summary>
