@@ -65,9 +65,9 @@ public sealed partial class BlockEngine
         return true;
     }
 
-    /// <summary>As <see cref="Exists"/>, or whether an attached tier believes to hold the block: a promise without a lease.</summary>
+    /// <summary>As <see cref="Exists"/>, or whether an attached tier says to have the block: a promise without a lease. May ask the network.</summary>
     public bool ExistsAnywhere(Tenant tenant, ReadOnlySpan<byte> key, ConnectionLeases leases, TimeSpan lease) =>
-        Exists(tenant, key, leases, lease) || (_far is { } far && far.IsBelieved(tenant, key));
+        Exists(tenant, key, leases, lease) || (_far is { } far && far.Has(tenant, key));
 
     /// <summary>As <see cref="MatchPrefix"/>, made longer by what the attached tiers believe to hold behind the part that is here.</summary>
     public PrefixMatch MatchPrefixAnywhere(Tenant tenant, KeyRun keys, ConnectionLeases leases, TimeSpan lease)
@@ -82,6 +82,15 @@ public sealed partial class BlockEngine
     /// </summary>
     public bool TryOrderFetch(Tenant tenant, ReadOnlyMemory<byte> key, Action<FetchOrderResult>? completed = null) =>
         _host.FetchOrders is { } orders && orders.TryAdd(tenant, key, completed);
+
+    /// <summary>Tells other tiers of a removal. They hold content only: what is known here to be none is not asked for there.</summary>
+    private void ForgetElsewhere(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        if (_far is { } far && _registry.Find(tenant, key) is not { IsContent: false })
+        {
+            far.Forget(tenant, key);
+        }
+    }
 
     private bool TryReadFar(FarLookup far, Tenant tenant, ReadOnlySpan<byte> key, out BlockRead read)
     {

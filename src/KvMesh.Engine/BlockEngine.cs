@@ -163,9 +163,14 @@ public sealed partial class BlockEngine : IDisposable
     /// <summary>Gives a reservation back. Nothing becomes visible.</summary>
     public void Abort(Reservation reservation) => _writer.Abort(reservation.End());
 
-    /// <summary>Removes a block at once, also under a lease. False when there was none.</summary>
-    public bool Remove(Tenant tenant, ReadOnlySpan<byte> key) =>
-        _registry.Find(tenant, key) is { } block && _registry.Remove(block, BlockEventKind.Removed);
+    /// <summary>
+    /// Removes a block at once, also under a lease, and tells tiers that keep copies for this node. False when there was none here.
+    /// </summary>
+    public bool Remove(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        ForgetElsewhere(tenant, key);
+        return _registry.Find(tenant, key) is { } block && _registry.Remove(block, BlockEventKind.Removed);
+    }
 
     /// <summary>Changes when a block expires, in Unix milliseconds; 0 never. False when there is no such block.</summary>
     public bool SetExpiry(Tenant tenant, ReadOnlySpan<byte> key, long expiresAt)
@@ -176,6 +181,13 @@ public sealed partial class BlockEngine : IDisposable
         }
 
         Volatile.Write(ref block.ExpiresAt, expiresAt);
+        if (block.IsContent)
+        {
+            // A copy elsewhere has the old expiry and would bring the block back: it goes, and may be made again.
+            ForgetElsewhere(tenant, key);
+            block.IsOffered = false;
+        }
+
         if (block.TryOpen())
         {
             using var read = new BlockRead(this, block, mustVerify: false);
@@ -189,6 +201,7 @@ public sealed partial class BlockEngine : IDisposable
     /// <returns>Blocks that were visible before.</returns>
     public long Purge(Tenant tenant, string? model, string? revision)
     {
+        _far?.ForgetScope(tenant, model, revision);
         var blocks = tenant.Purge(model, revision);
         _host.EndPurge();
         Events.Append(BlockEventKind.Purged, tenant.Name, default, 0, BlockTiers.None);

@@ -124,6 +124,9 @@ public sealed class Block
     /// <summary>Whether every tier beyond this node has had its chance to take it.</summary>
     internal bool IsOffered;
 
+    /// <summary>Whether nobody had used it by then.</summary>
+    internal bool WasOfferedUnused;
+
     /// <summary>Number of the last drain of uses that took this block; owned by the touch buffer.</summary>
     internal int DrainMark;
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Events;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Keys;
 
@@ -46,11 +47,57 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
         return false;
     }
 
+    /// <summary>Whether some tier has the block, as far as it can tell.</summary>
+    public bool Has(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        foreach (var tier in _tiers)
+        {
+            if (tier.Tier.Has(tenant, key))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>
+    /// A client removes the block: tiers forget it, and a fetch that runs now brings nothing. Before the block is looked for here, so that
+    /// whichever comes first, fetch or removal, nothing is left.
+    /// </summary>
+    public void Forget(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        foreach (var tier in _tiers)
+        {
+            tier.Tier.Forget(tenant, key);
+        }
+
+        if (_running.TryGetValue(registry.DigestOf(tenant, key), out var running))
+        {
+            running.IsForgotten = true;
+        }
+    }
+
+    /// <summary>As <see cref="Forget"/> for a scope. Before it is purged here: what a running fetch reserved belongs to the scope that goes.</summary>
+    public void ForgetScope(Tenant tenant, string? model, string? revision)
+    {
+        foreach (var tier in _tiers)
+        {
+            tier.Tier.ForgetScope(tenant, model, revision);
+        }
+
+        foreach (var (_, running) in _running)
+        {
+            running.IsForgotten = true;
+        }
+    }
+
     /// <summary>Makes a match longer by what other tiers believe to hold behind it. What it adds is a promise that may become a miss.</summary>
     public PrefixMatch Extend(Tenant tenant, KeyRun keys, PrefixMatch match)
     {
         var end = match.Blocks;
-        for (var isGrowing = true; isGrowing && end < keys.Count;)
+        var startedAt = time.GetTimestamp();
+        for (var isGrowing = true; isGrowing && end < keys.Count && time.GetElapsedTime(startedAt) < options.ShortestDeadline;)
         {
             isGrowing = false;
             foreach (var tier in _tiers)
@@ -95,6 +142,13 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
         {
             _running.TryRemove(digest, out _);
             own.End();
+        }
+
+        if (opened is not null && own.IsForgotten)
+        {
+            registry.Remove(opened, BlockEventKind.Removed);
+            Close(opened);
+            opened = null;
         }
 
         if (opened is not null && companionOf is not null)
@@ -284,6 +338,14 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
         private ManualResetEventSlim? _ended;
         private bool _isEnded;
         private int _waiters;
+        private volatile bool _isForgotten;
+
+        /// <summary>Whether the block was removed while it was on its way.</summary>
+        public bool IsForgotten
+        {
+            get => _isForgotten;
+            set => _isForgotten = value;
+        }
 
         /// <summary>False when it did not end in time, or when too many wait already.</summary>
         public bool WaitForEnd(FarTierOptions options)

@@ -22,6 +22,12 @@ public interface IBlockTier
     ulong Believes(Tenant tenant, ReadOnlySpan<byte> key);
 
     /// <summary>
+    /// Whether the block is there, for a client that asks for just that. A hint that may be wrong; a tier that does not know from memory may
+    /// ask the network once, within the time that a prefix match may take.
+    /// </summary>
+    bool Has(Tenant tenant, ReadOnlySpan<byte> key) => Believes(tenant, key) != 0;
+
+    /// <summary>
     /// How many keys of the chain, from <paramref name="from"/> on, it believes to hold without a gap. A hint that may be wrong; a tier that
     /// does not know says 0. It may ask the network once, within the time that a prefix match may take.
     /// </summary>
@@ -39,6 +45,19 @@ public interface IBlockTier
     /// returns. True: the tier has it now or never wants it, and it is not offered again; false: perhaps later.
     /// </summary>
     bool Offer(in LeavingBlock block);
+
+    /// <summary>
+    /// The block was removed here by a client. A tier that keeps copies for this node gives it up, and shows it to nobody here from this call
+    /// on. It must not wait for a network.
+    /// </summary>
+    void Forget(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+    }
+
+    /// <summary>As <see cref="Forget"/> for all blocks of a tenant, model or revision; null stands for all.</summary>
+    void ForgetScope(Tenant tenant, string? model, string? revision)
+    {
+    }
 }
 
 /// <summary>What a tier found.</summary>

@@ -34,7 +34,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
             }
 
             _candidates.Clear();
-            host.CollectNextToLeave(_candidates, BlocksPerStep, DepthPerStep, static block => block.IsContent && !block.IsOffered && !block.IsDead);
+            host.CollectNextToLeave(_candidates, BlocksPerStep, DepthPerStep, static block => block.IsContent && !block.IsDead && MayOffer(block));
             foreach (var block in _candidates)
             {
                 if (far.IsStopping)
@@ -51,11 +51,17 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
 
     private void OfferWithCompanion(Block block)
     {
-        if (Offer(block) && block.Companion is { IsOffered: false } companion)
+        if (Offer(block) && block.Companion is { } companion && MayOffer(companion))
         {
             Offer(companion);
         }
     }
+
+    /// <summary>What nobody had used when it was offered gets a second chance once somebody has.</summary>
+    private static bool MayOffer(Block block) => !block.IsOffered || (block.WasOfferedUnused && HitsOf(block) > 0);
+
+    /// <summary>Uses of a pair are counted on its main half.</summary>
+    private static uint HitsOf(Block block) => block.IsCompanion && Volatile.Read(ref block.Companion) is { } main ? main.Hits : block.Hits;
 
     private bool Offer(Block block)
     {
@@ -72,7 +78,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
             Payload = read.Payload,
             Checksums = read.Checksums,
             Origin = read.Origin,
-            Hits = block.Hits,
+            Hits = HitsOf(block),
         };
         var isDone = true;
         var isTaken = false;
@@ -88,6 +94,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
             }
         }
 
+        block.WasOfferedUnused = leaving.Hits == 0;
         block.IsOffered = isDone;
         return isTaken;
     }

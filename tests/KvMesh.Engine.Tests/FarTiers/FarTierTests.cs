@@ -318,6 +318,32 @@ public sealed class FarTierTests
         Assert.Null(await read.WaitAsync(Patience));
     }
 
+    [Fact]
+    public void A_block_that_is_removed_while_it_comes_does_not_stay()
+    {
+        var tier = new MemoryTier();
+        using var engine = Open(tier);
+        tier.StoreContent("key"u8, [1, 2, 3]);
+        tier.BeforeBytes = _ => engine.Engine.Remove(engine.Tenant, "key"u8);
+
+        Assert.Null(Read(engine, "key"u8));
+
+        Assert.False(engine.Engine.TryInspect(engine.Tenant, "key"u8, out _));
+        Assert.Equal(0, engine.Engine.Snapshot().Arenas.Sum(arena => arena.AllocatedBytes));
+    }
+
+    [Fact]
+    public void A_purge_ends_what_is_on_its_way()
+    {
+        var tier = new MemoryTier();
+        using var engine = Open(tier);
+        tier.StoreContent("key"u8, [1, 2, 3]);
+        tier.BeforeBytes = _ => engine.Engine.Purge(engine.Tenant, null, null);
+
+        Assert.Null(Read(engine, "key"u8));
+        Assert.False(engine.Engine.TryInspect(engine.Tenant, "key"u8, out _));
+    }
+
     private static TestEngine Open(params IBlockTier[] tiers) => Open(null, tiers);
 
     private static TestEngine Open(SimulatedClock? clock, params IBlockTier[] tiers)
