@@ -49,6 +49,7 @@ internal sealed class MeshHost : IAsyncDisposable
         var seat = new MembershipSeat(record, state.Owner, state.Incarnation, state.IdentityOf(mesh.Cluster), state.Save);
         Membership = new Membership(Store, seat, _times, Orders, context.Time, context.Loggers);
         _stop.Add(() => Membership.DisposeAsync().AsTask());
+        RedisBlocks.Attach(context, _stop);
         MeshMetrics.Add(context.Meter, Membership, context.Time);
     }
 

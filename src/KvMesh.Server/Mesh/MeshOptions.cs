@@ -1,3 +1,4 @@
+using KvMesh.Remote.Redis.Blocks;
 using KvMesh.Server.Options;
 
 namespace KvMesh.Server.Mesh;
@@ -39,6 +40,9 @@ public sealed class MeshOptions
 
     /// <summary>Silence after which a node counts as gone, while Redis answers and other nodes are heard; it is noticed within this and two heartbeats.</summary>
     public TimeSpan FailureTime { get; set; } = TimeSpan.FromSeconds(3.5);
+
+    /// <summary>Redis as a tier for blocks below RAM and disk, shared by all nodes.</summary>
+    public RedisTierOptions RedisBlocks { get; set; } = new();
 }
 
 /// <summary>What hosts the state that nodes share.</summary>

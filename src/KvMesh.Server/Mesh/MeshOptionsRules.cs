@@ -36,7 +36,7 @@ internal static class MeshOptionsRules
             yield return "Mesh:Control is Embedded, which needs no Redis, and Mesh:Redis is set; leave one of them out.";
         }
 
-        foreach (var error in CheckTimes(mesh).Concat(CheckKey(mesh)))
+        foreach (var error in CheckTimes(mesh).Concat(CheckKey(mesh)).Concat(mesh.RedisBlocks.Validate("Mesh:RedisBlocks")))
         {
             yield return error;
         }

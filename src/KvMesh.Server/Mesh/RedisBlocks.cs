@@ -1,0 +1,30 @@
+using KvMesh.Remote.Redis.Blocks;
+using KvMesh.Server.Hosting;
+
+namespace KvMesh.Server.Mesh;
+
+/// <summary>Attaches the Redis tier to the node's engine, when there is one.</summary>
+internal static class RedisBlocks
+{
+    /// <exception cref="NodeStartException">A key or password file changed since the options were checked.</exception>
+    public static void Attach(MeshContext context, StopSteps stop)
+    {
+        var options = context.Options.Mesh.RedisBlocks;
+        if (!options.IsEnabled())
+        {
+            return;
+        }
+
+        try
+        {
+            var tier = new RedisBlockTier(options, context.Options.Mesh.Cluster, context.Time, context.Loggers);
+            stop.Add(() => Task.Run(tier.Dispose));
+            tier.Publish(context.Meter);
+            context.Engine.AttachTier(tier);
+        }
+        catch (SecretFileException exception)
+        {
+            throw new NodeStartException($"Mesh:RedisBlocks cannot be used: {exception.Message}", exception);
+        }
+    }
+}
