@@ -14,6 +14,7 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     OpenLoopVerb.Create(),
     DiskVerb.Create(),
     RestartVerb.Create(),
+    RedisTierVerb.Create(),
     LoopServer.Create(),
 };
 

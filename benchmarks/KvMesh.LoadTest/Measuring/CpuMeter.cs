@@ -17,5 +17,13 @@ internal static class CpuMeter
         return (Parse(fields[11]) + Parse(fields[12])) / TicksPerSecond;
     }
 
+    /// <summary>The same of all processes that this one started and that have ended.</summary>
+    public static double CoreSecondsOfChildren()
+    {
+        var text = File.ReadAllText("/proc/self/stat");
+        var fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
+        return (Parse(fields[13]) + Parse(fields[14])) / TicksPerSecond;
+    }
+
     private static double Parse(string field) => double.Parse(field, CultureInfo.InvariantCulture);
 }
