@@ -4,6 +4,7 @@ using KvMesh.Dashboard.Pages;
 using KvMesh.Dashboard.Views;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -24,8 +25,8 @@ public static class DashboardExtensions
         options.Validate();
         services.AddRazorComponents();
 
-        // Razor pages bring data protection along, which would write keys to the user's home; nothing here uses it.
         services.AddDataProtection().UseEphemeralDataProtectionProvider();
+        services.Configure<KeyManagementOptions>(ForgottenKeys.Configure);
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(options);
         services.AddSingleton<NodeAddress>();

@@ -114,15 +114,15 @@ public sealed class KvMeshNodeTests : IDisposable
         var first = await StartAsync(takeOver: false);
         using var client = new TcpClient();
         await client.ConnectAsync(first.Endpoints.Resp!);
-        Assert.Equal("+OK\r\n", await TestNode.AskAsync(client, "SET a hello\r\n", 5));
+        Assert.Equal("+OK\r\n", await RespText.AskAsync(client, "SET a hello\r\n", 5));
 
         await using var second = await StartAsync(takeOver: true);
 
         await first.Ended.Within("the end of the first node");
         Assert.Equal(first.Endpoints.Resp, second.Endpoints.Resp);
-        Assert.Equal("$5\r\nhello\r\n", await TestNode.AskAsync(client, "GET a\r\n", 11));
+        Assert.Equal("$5\r\nhello\r\n", await RespText.AskAsync(client, "GET a\r\n", 11));
         await first.StopAsync(CancellationToken.None).Within("the stop of the first node");
-        Assert.Equal("$5\r\nhello\r\n", await TestNode.AskAsync(client, "GET a\r\n", 11));
+        Assert.Equal("$5\r\nhello\r\n", await RespText.AskAsync(client, "GET a\r\n", 11));
     }
 
     [Fact]
@@ -131,12 +131,12 @@ public sealed class KvMeshNodeTests : IDisposable
         await using var first = await StartAsync(takeOver: false);
         using var client = new TcpClient();
         await client.ConnectAsync(first.Endpoints.Resp!);
-        Assert.Equal("+OK\r\n", await TestNode.AskAsync(client, "SET a hello\r\n", 5));
+        Assert.Equal("+OK\r\n", await RespText.AskAsync(client, "SET a hello\r\n", 5));
         using var other = new TakenPort();
 
         await Assert.ThrowsAsync<NodeStartException>(() => StartAsync(takeOver: true, options => options.Http.Port = other.Port));
 
-        Assert.Equal("$5\r\nhello\r\n", await TestNode.AskAsync(client, "GET a\r\n", 11));
+        Assert.Equal("$5\r\nhello\r\n", await RespText.AskAsync(client, "GET a\r\n", 11));
         Assert.False(first.Ended.IsCompleted);
     }
 

@@ -45,6 +45,9 @@ public sealed class NodeOptionsTests : IDisposable
     [InlineData("Engine:StopBudget", "2m", "120s")]
     [InlineData("Engine:StopBudget", "00:00:07", "7s")]
     [InlineData("Engine:TenantLeaseShare", "0.5", "0.5")]
+    [InlineData("Net:MinBytesPerSecond", "1MiB", "1048576")]
+    [InlineData("Net:LoopbackSendBufferBytes", "512KiB", "524288")]
+    [InlineData("Native:MaxWatchers", "0", "0")]
     [InlineData("Log:Level", "warning", "Warning")]
     [InlineData("engine:disk:capacitybytes", "1TiB", "1099511627776")]
     public void Values_take_units(string name, string text, string expected)
@@ -63,6 +66,8 @@ public sealed class NodeOptionsTests : IDisposable
               "Engine": { "ArenaBytes": "lots", "TenantLeaseShare": 2, "Tenants": [ { "Name": "a" }, { "Name": "a", "Share": 7 } ] },
               "Log": { "Level": "Loud" },
               "Console": "perhaps",
+              "Native": { "MaxWatchers": 5000 },
+              "Net": { "MinBytesPerSecond": -1, "LoopbackSendBufferBytes": "2GiB", "StallLimit": "2h" },
               "Resp": 5,
               "Unknown": { "Deep": 1 }
             }
@@ -77,6 +82,8 @@ public sealed class NodeOptionsTests : IDisposable
             "Engine:ArenaBytes is \"lots\"", "KiB, MiB, GiB", "Engine:TenantLeaseShare is \"2\"; it must be 0 to 1",
             "Engine:Tenants:1:Share is \"7\"", "Engine:Tenants names \"a\" 2 times",
             "Log:Level is \"Loud\"", "Trace, Debug, Information", "Console is \"perhaps\"", "true or false",
+            "Native:MaxWatchers is \"5000\"; it must be 0 to 4096", "Net:MinBytesPerSecond is \"-1\"; it must be 0 to 1099511627776",
+            "Net:LoopbackSendBufferBytes is \"2GiB\"", "Net:StallLimit is \"7200s\"; it must be 1ms to 3600s",
             "Resp is \"5\"", "Unknown is unknown", "Native:prot is unknown (environment KVMESH_NATIVE__PROT)",
             "Native:Address is \"nowhere\"; it must be an IP address or localhost", "Engine:StopBudget is \"20\" (command line)", "500ms, 20s",
             $"file {file}",
@@ -115,6 +122,7 @@ public sealed class NodeOptionsTests : IDisposable
     [InlineData("Engine:Disk:CapacityBytes", "-1", "switches the disk tier off")]
     [InlineData("Engine:Disk:CapacityBytes", "4096", "at least 4 segments")]
     [InlineData("DataDirectory:x", "1", "single value")]
+    [InlineData("Net:MaxWorkers", "32", "more workers than watchers")]
     public void Contradictions_are_refused(string name, string value, string reason)
     {
         var exception = Assert.Throws<NodeOptionsException>(() => Read(name, value));

@@ -1,7 +1,6 @@
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.Sockets;
-using System.Text;
 using KvMesh.Protocol.Admin;
 using KvMesh.Server.Options;
 using KvMesh.TestKit;
@@ -83,17 +82,7 @@ internal sealed class TestNode : IAsyncDisposable
     {
         using var client = new TcpClient();
         await client.ConnectAsync(Node.Endpoints.Resp!);
-        return await AskAsync(client, commands, expectedBytes);
-    }
-
-    /// <summary>The same on a connection of the caller's.</summary>
-    public static async Task<string> AskAsync(TcpClient client, string commands, int expectedBytes)
-    {
-        var stream = client.GetStream();
-        await stream.WriteAsync(Encoding.ASCII.GetBytes(commands));
-        var answer = new byte[expectedBytes];
-        await stream.ReadExactlyAsync(answer).AsTask().Within($"the answers to {commands}");
-        return Encoding.ASCII.GetString(answer);
+        return await RespText.AskAsync(client, commands, expectedBytes);
     }
 
     public async ValueTask DisposeAsync()

@@ -55,6 +55,20 @@ public sealed class LifecycleTests : IDisposable
     }
 
     [Fact]
+    public async Task A_node_writes_nothing_to_its_users_home()
+    {
+        using var home = new TemporaryDirectory();
+        _folders.Environment["HOME"] = home.Path;
+        await using var node = await NodeProcess.StartAsync(_folders, "--arena", "64MiB");
+        using var http = new HttpClient { BaseAddress = node.Addresses.Http, Timeout = Eventually.Patience };
+        Assert.Contains("KvMesh", await http.GetStringAsync(new Uri("/dashboard", UriKind.Relative)), StringComparison.Ordinal);
+
+        Assert.DoesNotContain("warn:", node.Process.Error, StringComparison.Ordinal);
+        Assert.Equal(0, await node.StopAsync());
+        Assert.Empty(Directory.EnumerateFileSystemEntries(home.Path));
+    }
+
+    [Fact]
     public async Task A_node_stops_cleanly_on_a_signal_with_connections_open()
     {
         await using var node = await NodeProcess.StartAsync(_folders, "--arena", "64MiB");

@@ -128,9 +128,12 @@ public sealed class ChildProcess : IAsyncDisposable
     }
 
     /// <summary>Sends a signal by name: TERM, STOP, CONT.</summary>
-    public async Task SignalAsync(string signal)
+    public Task SignalAsync(string signal) => SignalAsync(Id, signal);
+
+    /// <summary>Sends a signal to a process that this one started.</summary>
+    public static async Task SignalAsync(int processId, string signal)
     {
-        using var kill = Process.Start("kill", [$"-{signal}", $"{Id}"]);
+        using var kill = Process.Start("kill", [$"-{signal}", $"{processId}"]);
         await kill.WaitForExitAsync();
     }
 

@@ -37,7 +37,7 @@ public sealed class NodeProcess : IAsyncDisposable
         var process = Begin(folders, arguments);
         try
         {
-            return new NodeProcess(process, await ReadAddressesAsync(process));
+            return new NodeProcess(process, await ReadAddressesAsync(process, predecessorId: 0));
         }
         catch
         {
@@ -54,6 +54,9 @@ public sealed class NodeProcess : IAsyncDisposable
         return Run(["serve", "--json", "--data-dir", folders.Data, .. ports, .. arguments], folders.Environment);
     }
 
+    /// <summary>Waits for the process that took over from this one by a reload; it is the caller's to end.</summary>
+    public Task<NodeAddresses> ReadSuccessorAsync() => ReadAddressesAsync(Process, Addresses.ProcessId);
+
     /// <summary>Asks it to stop and waits until it has.</summary>
     public async Task<int> StopAsync()
     {
@@ -63,9 +66,10 @@ public sealed class NodeProcess : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Process.DisposeAsync();
 
-    private static async Task<NodeAddresses> ReadAddressesAsync(ChildProcess process)
+    private static async Task<NodeAddresses> ReadAddressesAsync(ChildProcess process, int predecessorId)
     {
-        var line = await process.WaitForLineAsync(text => text.StartsWith('{'), "the line with the addresses", Eventually.Patience);
+        var line = await process.WaitForLineAsync(
+            text => text.StartsWith('{') && !text.Contains($"\"processId\":{predecessorId},", StringComparison.Ordinal), "the line with the addresses", Eventually.Patience);
         return JsonSerializer.Deserialize<NodeAddresses>(line, JsonSerializerOptions.Web)
             ?? throw new InvalidOperationException($"'{line}' has no addresses.");
     }

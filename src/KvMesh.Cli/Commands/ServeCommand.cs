@@ -37,13 +37,14 @@ internal static class ServeCommand
         var configuration = NodeOptionsReader.Read(parse.GetValue(options.Config), CliEnvironment.ForNode(), Overrides(parse, options));
         var surroundings = new NodeSurroundings { TakeOver = parse.GetValue(options.TakeOver) };
         await using var node = await KvMeshNode.StartAsync(configuration, surroundings, cancellationToken);
-        Announce(parse.GetValue(options.Json), node.Endpoints, configuration.Options, terminal);
 
+        // Before anybody is told that the node serves: without a handler the signal ends the process.
         using var onReload = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
         {
             signal.Cancel = true;
             StartSuccessor(terminal);
         });
+        Announce(parse.GetValue(options.Json), node.Endpoints, configuration.Options, terminal);
         var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var onSignal = cancellationToken.Register(() => stop.TrySetResult());
         await Task.WhenAny(stop.Task, node.Ended);

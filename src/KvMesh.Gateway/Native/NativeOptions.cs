@@ -23,15 +23,6 @@ public sealed record NativeOptions
     /// <summary>Longest residence lease that is given.</summary>
     public TimeSpan MaxResidenceLease { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>
-    /// Slowest pace at which the bytes of a put may come, in bytes per second, counted after <see cref="PutGrace"/>. A slower writer is
-    /// taken for stalled, so that a trickle holds no reservation for ever. 0: any pace.
-    /// </summary>
-    public long MinPutBytesPerSecond { get; init; } = 64 * 1024;
-
-    /// <summary>Time that every put has, whatever its pace.</summary>
-    public TimeSpan PutGrace { get; init; } = TimeSpan.FromSeconds(30);
-
     /// <summary>Most watchers that wait for events at a time: each holds a thread that serves connections. Further ones are refused.</summary>
     public int MaxWatchers { get; init; } = 32;
 

@@ -7,7 +7,6 @@ using KvMesh.Protocol;
 using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
-using KvMesh.Protocol.Sockets;
 
 namespace KvMesh.Gateway.Native;
 
@@ -140,7 +139,6 @@ internal static class PutHandler
 
     private static void Receive(NativeExchange exchange, Reservation reservation)
     {
-        var startedAt = Stopwatch.GetTimestamp();
         var rest = reservation.Payload;
         var table = reservation.Checksums;
         var checksum = default(RunningChecksum);
@@ -149,17 +147,6 @@ internal static class PutHandler
             var received = exchange.Receiver.ReceiveSome(exchange.Channel, rest[..Math.Min(rest.Length, NativeLimits.PieceBytes)]);
             checksum.Append(rest[..received], table);
             rest = rest[received..];
-            ThrowIfTooSlow(exchange.Services.Options, startedAt, checksum.AppendedBytes);
-        }
-    }
-
-    /// <summary>A writer that sends a byte now and then never stalls, and would keep its reservation for as long as it likes.</summary>
-    private static void ThrowIfTooSlow(NativeOptions options, long startedAt, long receivedBytes)
-    {
-        var elapsed = Stopwatch.GetElapsedTime(startedAt);
-        if (elapsed > options.PutGrace && options.MinPutBytesPerSecond > 0 && receivedBytes < (elapsed - options.PutGrace).TotalSeconds * options.MinPutBytesPerSecond)
-        {
-            throw new ChannelException($"A put came at {receivedBytes / elapsed.TotalSeconds:0} bytes/s; at least {options.MinPutBytesPerSecond} are wanted.") { Fault = ChannelFault.Stalled };
         }
     }
 

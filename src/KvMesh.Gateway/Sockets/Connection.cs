@@ -17,6 +17,7 @@ internal sealed class Connection(ConnectionInfo info, ISessionFactory factory, S
     private volatile bool _isCondemned;
     private long _turnStartedAt;
     private bool _isFirstOfTurn;
+    private long _commandsSeen;
 
     public ConnectionInfo Info => info;
 
@@ -78,7 +79,17 @@ internal sealed class Connection(ConnectionInfo info, ISessionFactory factory, S
     }
 
     /// <inheritdoc/>
-    public int Receive(Span<byte> buffer) => socket.Receive(buffer);
+    public int Receive(Span<byte> buffer)
+    {
+        // Requests may follow each other without a pause in between: each has its own time.
+        if (info.Commands != _commandsSeen)
+        {
+            _commandsSeen = info.Commands;
+            socket.NoteCommand();
+        }
+
+        return socket.Receive(buffer);
+    }
 
     /// <inheritdoc/>
     public int ReceiveOrIdle(Span<byte> buffer)

@@ -12,10 +12,12 @@ internal static unsafe class SocketSettings
     private const int KeepAliveIntervalSeconds = 30;
     private const int KeepAliveProbes = 4;
 
+    private static readonly TimeSpan LongestSendTick = TimeSpan.FromMilliseconds(250);
+
     public static void Apply(int descriptor, StreamSocketOptions options, bool isUnix)
     {
         SetTimeout(descriptor, Libc.OptionReceiveTimeout, ReceiveTick(options));
-        SetTimeout(descriptor, Libc.OptionSendTimeout, options.StallLimit);
+        SetTimeout(descriptor, Libc.OptionSendTimeout, SendTick(options));
         SetBuffers(descriptor, options);
         if (!isUnix)
         {
@@ -31,6 +33,12 @@ internal static unsafe class SocketSettings
     /// <summary>How long one receive blocks: the idle window, or less when stalls are to be noticed earlier.</summary>
     public static TimeSpan ReceiveTick(StreamSocketOptions options) =>
         options.IdleWindow > TimeSpan.Zero && options.IdleWindow < options.StallLimit ? options.IdleWindow : options.StallLimit;
+
+    /// <summary>
+    /// How long one send blocks. On a Unix socket the kernel waits that long for each buffer of 32 KiB, so that it must be short for a
+    /// reader of a few bytes to be noticed within one large send.
+    /// </summary>
+    public static TimeSpan SendTick(StreamSocketOptions options) => options.StallLimit < LongestSendTick ? options.StallLimit : LongestSendTick;
 
     /// <summary>Kernel buffers must be sized before the handshake to count for the window scale: the dialer and the listener call this too.</summary>
     public static void SetBuffers(int descriptor, StreamSocketOptions options)

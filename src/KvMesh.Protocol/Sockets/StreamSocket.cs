@@ -17,6 +17,7 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
 
     private readonly SocketHandle _handle;
     private readonly StreamSocketOptions _options;
+    private PeerPace _receivePace;
     private long _bytesReceived;
     private long _bytesSent;
 
@@ -66,17 +67,28 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
     /// <inheritdoc/>
     public int Receive(Span<byte> buffer)
     {
-        var received = ReceiveWithin(buffer, _options.StallLimit);
-        return received >= 0 ? received : ThrowReceiveFailed();
+        var startedAt = Stopwatch.GetTimestamp();
+        var received = ReceiveWithin(buffer, _options.StallLimit - _receivePace.Owed);
+        if (received == 0)
+        {
+            return 0;
+        }
+
+        var keepsUp = _receivePace.Note(Stopwatch.GetElapsedTime(startedAt), Math.Max(received, 0), _options);
+        return keepsUp && received > 0 ? received : ThrowStalled("sent");
     }
 
     /// <inheritdoc/>
-    public int ReceiveOrIdle(Span<byte> buffer) =>
-        _options.IdleWindow > TimeSpan.Zero ? ReceiveWithin(buffer, _options.IdleWindow) : ReceiveAvailable(buffer);
+    public int ReceiveOrIdle(Span<byte> buffer)
+    {
+        NoteCommand();
+        return _options.IdleWindow > TimeSpan.Zero ? ReceiveWithin(buffer, _options.IdleWindow) : ReceiveAvailable(buffer);
+    }
 
     /// <summary>As <see cref="ReceiveOrIdle"/> with an idle window of zero.</summary>
     public int ReceiveAvailable(Span<byte> buffer)
     {
+        NoteCommand();
         var descriptor = _handle.Hold();
         try
         {
@@ -87,6 +99,9 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
             _handle.DangerousRelease();
         }
     }
+
+    /// <summary>A command was finished, or begins: what the peer let this side wait before is forgotten. By the thread that receives.</summary>
+    public void NoteCommand() => _receivePace.Reset();
 
     /// <inheritdoc/>
     public void Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default, ReadOnlySpan<byte> third = default)
@@ -115,8 +130,17 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
         var socket = _handle.Hold();
         try
         {
-            var sent = DescriptorMessage.Send(socket, data, descriptors);
-            Count(ref _bytesSent, sent < 0 ? ThrowSendFailed() : sent);
+            var startedAt = Stopwatch.GetTimestamp();
+            nint sent;
+            while ((sent = DescriptorMessage.Send(socket, data, descriptors)) < 0)
+            {
+                if (Marshal.GetLastPInvokeError() != Libc.WouldBlock || Stopwatch.GetElapsedTime(startedAt) >= _options.StallLimit)
+                {
+                    ThrowSendFailed();
+                }
+            }
+
+            Count(ref _bytesSent, sent);
             data = data[(int)sent..];
         }
         finally
@@ -260,47 +284,87 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
         }
     }
 
+    /// <summary>
+    /// The first call to the kernel is not timed: a send that it takes whole, as nearly all are, pays nothing for the clock.
+    /// </summary>
     private void SendAll(int descriptor, Libc.IoVector* parts, int count)
     {
-        var message = new Libc.MessageHeader();
-        while (true)
+        var pace = default(PeerPace);
+        long waitingSince = 0;
+        while (HasBytes(ref parts, ref count))
         {
-            while (count > 0 && parts->Bytes == 0)
-            {
-                parts++;
-                count--;
-            }
-
-            if (count == 0)
+            var sent = SendSome(descriptor, parts, count);
+            SocketCalls.Advance(parts, (nuint)sent);
+            if (!HasBytes(ref parts, ref count))
             {
                 return;
             }
 
-            message.Parts = parts;
-            message.PartCount = (nuint)count;
-            var sent = Libc.SendMessage(descriptor, &message, Libc.MessageNoSignal);
-            if (sent < 0)
+            var now = Stopwatch.GetTimestamp();
+            if (waitingSince > 0 && !pace.Note(Stopwatch.GetElapsedTime(waitingSince, now), sent, _options))
             {
-                if (Marshal.GetLastPInvokeError() != Libc.Interrupted)
-                {
-                    ThrowSendFailed();
-                }
-
-                continue;
+                ThrowStalled("took");
             }
 
-            Count(ref _bytesSent, sent);
-            SocketCalls.Advance(parts, (nuint)sent);
+            waitingSince = now;
+        }
+    }
+
+    /// <summary>Moves to the first part that is not empty; false when there is none.</summary>
+    private static bool HasBytes(ref Libc.IoVector* parts, ref int count)
+    {
+        while (count > 0 && parts->Bytes == 0)
+        {
+            parts++;
+            count--;
+        }
+
+        return count > 0;
+    }
+
+    /// <summary>One call to the kernel. Returns the bytes that it took, 0 when the peer made no room meanwhile.</summary>
+    private nint SendSome(int descriptor, Libc.IoVector* parts, int count)
+    {
+        var message = new Libc.MessageHeader { Parts = parts, PartCount = (nuint)count };
+        while (true)
+        {
+            var sent = Libc.SendMessage(descriptor, &message, Libc.MessageNoSignal);
+            if (sent >= 0)
+            {
+                Count(ref _bytesSent, sent);
+                return sent;
+            }
+
+            switch (Marshal.GetLastPInvokeError())
+            {
+                case Libc.WouldBlock:
+                    return 0;
+                case Libc.Interrupted:
+                    continue;
+                default:
+                    ThrowSendFailed();
+                    break;
+            }
         }
     }
 
     [DoesNotReturn]
-    private int ThrowReceiveFailed() => throw Failure("sent", "Receiving from");
+    private int ThrowReceiveFailed() => throw (Marshal.GetLastPInvokeError() == Libc.WouldBlock ? Stall("sent") : Loss("Receiving from"));
 
     [DoesNotReturn]
-    private int ThrowSendFailed() => throw Failure("took", "Sending to");
+    private void ThrowSendFailed() => throw (Marshal.GetLastPInvokeError() == Libc.WouldBlock ? Stall("took") : Loss("Sending to"));
 
-    private ChannelException Failure(string verb, string operation) => Marshal.GetLastPInvokeError() == Libc.WouldBlock
-        ? new ChannelException($"The peer {RemoteAddress} {verb} nothing for {_options.StallLimit.TotalSeconds:0.###} s in the middle of a command.") { Fault = ChannelFault.Stalled }
-        : new ChannelException($"{operation} {RemoteAddress} failed: {Libc.LastErrorText()}.");
+    [DoesNotReturn]
+    private int ThrowStalled(string verb) => throw Stall(verb);
+
+    private ChannelException Stall(string verb)
+    {
+        var amount = _options.MinBytesPerSecond > 0 ? $"less than {_options.MinBytesPerSecond} bytes/s" : "nothing";
+        return new ChannelException($"The peer {RemoteAddress} {verb} {amount} for {_options.StallLimit.TotalSeconds:0.###} s in the middle of a command.")
+        {
+            Fault = ChannelFault.Stalled,
+        };
+    }
+
+    private ChannelException Loss(string operation) => new($"{operation} {RemoteAddress} failed: {Libc.LastErrorText()}.");
 }

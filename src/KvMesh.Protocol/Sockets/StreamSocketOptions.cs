@@ -9,8 +9,17 @@ public sealed record StreamSocketOptions
     /// <summary>How long a silent peer keeps a thread at a command boundary before <see cref="IByteChannel.ReceiveOrIdle"/> returns -1. Rounded up to ticks of the kernel (1 to 10 ms); 0: not at all.</summary>
     public TimeSpan IdleWindow { get; init; } = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>How long a peer may make no progress in the middle of a command. A send counts from its call, so that its end may come after two limits.</summary>
+    /// <summary>
+    /// How long a peer may make no progress in the middle of a command. A send begins to count after a quarter of a second at most, and
+    /// notices the end that much later.
+    /// </summary>
     public TimeSpan StallLimit { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Slowest pace of a peer in the middle of a command, in bytes per second: each byte pays for so much waiting, and a peer that owes
+    /// more than <see cref="StallLimit"/> has stalled. 0: any byte pays for all.
+    /// </summary>
+    public long MinBytesPerSecond { get; init; }
 
     /// <summary>How long <see cref="StreamSocket.Connect"/> waits for each address of an endpoint.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(5);

@@ -122,6 +122,7 @@ internal sealed class DataPlane : IDisposable
         MaxBlockBytes = options.Engine.MaxBlockBytes,
         MaxExistenceLease = options.Engine.MaxExistenceLease,
         MaxResidenceLease = options.Engine.MaxResidenceLease,
+        MaxWatchers = options.Native.MaxWatchers,
         SharedMemory = options.Unix.SharedMemory,
         StagingBytes = options.Unix.StagingBytes,
         TotalStagingBytes = options.Unix.TotalStagingBytes,

@@ -19,6 +19,14 @@ public class ListenerOptions
     public int Port { get; set; }
 }
 
+/// <summary>The native door over TCP, and what holds for it on every socket.</summary>
+public sealed class NativeListenerOptions : ListenerOptions
+{
+    /// <summary>Most watchers that wait for events at a time: each holds a thread that serves connections. Further ones are refused; 0: all are.</summary>
+    [Range(0, 4096)]
+    public int MaxWatchers { get; set; } = 32;
+}
+
 /// <summary>The Redis door.</summary>
 public sealed class RespListenerOptions : ListenerOptions
 {

@@ -28,7 +28,7 @@ public sealed class NodeOptions
     public HttpOptions Http { get; set; } = new();
 
     /// <summary>The native protocol over TCP.</summary>
-    public ListenerOptions Native { get; set; } = new() { Port = 8601 };
+    public NativeListenerOptions Native { get; set; } = new() { Port = 8601 };
 
     /// <summary>The native protocol over a Unix socket, the door to shared memory.</summary>
     public UnixSocketOptions Unix { get; set; } = new();

@@ -28,6 +28,7 @@ internal static class NodeOptionsRules
 
         CheckAddresses(options, errors);
         CheckPorts(options, errors);
+        CheckThreads(options, errors);
         CheckFiles(options, errors);
         CheckTenants(options, errors);
         CheckEngine(options, errors);
@@ -60,7 +61,7 @@ internal static class NodeOptionsRules
 
     private static string Wanted(ValidationAttribute rule) => rule switch
     {
-        RangeAttribute range => $"{range.Minimum} to {range.Maximum}",
+        RangeAttribute range => $"{OptionValues.Format(range.Minimum)} to {OptionValues.Format(range.Maximum)}",
         RequiredAttribute => "given",
         MaxLengthAttribute length => $"at most {length.Length} characters long",
         _ => rule.FormatErrorMessage("value"),
@@ -106,6 +107,16 @@ internal static class NodeOptionsRules
         foreach (var group in shared)
         {
             errors.Add($"{string.Join(" and ", group.Select(listener => listener.Name + ":Port"))} are both {group.Key}; each needs a port of its own.");
+        }
+    }
+
+    private static void CheckThreads(NodeOptions options, List<string> errors)
+    {
+        if (options.Native.MaxWatchers >= options.Net.MaxWorkers)
+        {
+            errors.Add(
+                $"Native:MaxWatchers is {options.Native.MaxWatchers}, and Net:MaxWorkers {options.Net.MaxWorkers}; "
+                + "each watcher holds a worker, so there must be more workers than watchers.");
         }
     }
 

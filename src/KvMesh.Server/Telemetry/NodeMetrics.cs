@@ -39,88 +39,58 @@ internal sealed class NodeMetrics : IDisposable
 
     public void Dispose() => Meter.Dispose();
 
-    private void AddTiers()
-    {
-        Gauge("kvmesh.tier.capacity", "By", "Bytes that the tier may use.", tier => tier.CapacityBytes);
-        Gauge("kvmesh.tier.used", "By", "Bytes of the tier in use.", tier => tier.UsedBytes);
-        Gauge("kvmesh.tier.blocks", "{block}", "Blocks in the tier.", tier => tier.Blocks);
-        Counter("kvmesh.tier.hits", "{block}", "Blocks served from the tier.", tier => tier.Hits);
-        Counter("kvmesh.tier.evictions", "{block}", "Blocks that left the tier to make room.", tier => tier.Evictions);
-        Counter("kvmesh.tier.evicted", "By", "Bytes that left the tier to make room.", tier => tier.EvictedBytes);
-        Counter("kvmesh.tier.stored", "By", "Payload bytes written into the tier.", tier => tier.StoredBytes);
-        Counter("kvmesh.tier.dropped", "{block}", "Blocks that the tier should have taken and could not.", tier => tier.DroppedBlocks);
+    private void AddTiers() =>
+        new ObservedItems<TierSnapshot>(Meter, () => Snapshot().Tiers, "kvmesh.tier", tier => tier.Name)
+            .Gauge("kvmesh.tier.capacity", "By", "Bytes that the tier may use.", tier => tier.CapacityBytes)
+            .Gauge("kvmesh.tier.used", "By", "Bytes of the tier in use.", tier => tier.UsedBytes)
+            .Gauge("kvmesh.tier.blocks", "{block}", "Blocks in the tier.", tier => tier.Blocks)
+            .Counter("kvmesh.tier.hits", "{block}", "Blocks served from the tier.", tier => tier.Hits)
+            .Counter("kvmesh.tier.evictions", "{block}", "Blocks that left the tier to make room.", tier => tier.Evictions)
+            .Counter("kvmesh.tier.evicted", "By", "Bytes that left the tier to make room.", tier => tier.EvictedBytes)
+            .Counter("kvmesh.tier.stored", "By", "Payload bytes written into the tier.", tier => tier.StoredBytes)
+            .Counter("kvmesh.tier.dropped", "{block}", "Blocks that the tier should have taken and could not.", tier => tier.DroppedBlocks);
 
-        void Gauge(string name, string unit, string description, Func<TierSnapshot, long> value) =>
-            Meter.CreateObservableGauge(name, () => Each(Snapshot().Tiers, "kvmesh.tier", tier => tier.Name, value), unit, description);
+    private void AddArenas() =>
+        new ObservedItems<ArenaSnapshot>(Meter, () => Snapshot().Arenas, "kvmesh.isolation_group", arena => arena.IsolationGroup)
+            .Gauge("kvmesh.arena.capacity", "By", "Bytes of the arena for blocks.", arena => arena.CapacityBytes)
+            .Gauge("kvmesh.arena.allocated", "By", "Bytes of the arena in extents.", arena => arena.AllocatedBytes)
+            .Gauge("kvmesh.arena.largest_hole", "By", "Largest extent that could be had at once.", arena => arena.LargestHoleBytes)
+            .Gauge("kvmesh.arena.warm", "By", "Bytes of the arena whose pages have been touched.", arena => arena.WarmBytes)
+            .Ratio("kvmesh.arena.fragmentation", "1 - largest hole / free bytes.", arena => arena.Fragmentation);
 
-        void Counter(string name, string unit, string description, Func<TierSnapshot, long> value) =>
-            Meter.CreateObservableCounter(name, () => Each(Snapshot().Tiers, "kvmesh.tier", tier => tier.Name, value), unit, description);
-    }
+    private void AddTenants() =>
+        new ObservedItems<TenantSnapshot>(Meter, () => Snapshot().Tenants, "kvmesh.tenant", tenant => tenant.Name)
+            .Gauge("kvmesh.tenant.host.used", "By", "Bytes of RAM that the tenant's blocks use.", tenant => tenant.HostBytes)
+            .Gauge("kvmesh.tenant.host.share", "By", "Bytes of RAM that others cannot evict the tenant from.", tenant => tenant.HostShareBytes)
+            .Gauge("kvmesh.tenant.blocks", "{block}", "Blocks of the tenant.", tenant => tenant.Blocks)
+            .Gauge("kvmesh.tenant.holes", "{hole}", "Chains of the tenant known to miss a block.", tenant => tenant.Holes)
+            .Gauge("kvmesh.tenant.leased", "By", "Bytes under existence leases of the tenant.", tenant => tenant.LeasedBytes)
+            .Counter("kvmesh.tenant.hits", "{block}", "Blocks that the tenant asked for and got.", tenant => tenant.Hits)
+            .Counter("kvmesh.tenant.misses", "{block}", "Blocks that the tenant asked for and that were not here.", tenant => tenant.Misses)
+            .Counter("kvmesh.tenant.yielded_leases", "{lease}", "Existence leases that ended early because a budget was spent.", tenant => tenant.YieldedLeases);
 
-    private void AddArenas()
-    {
-        Gauge("kvmesh.arena.capacity", "By", "Bytes of the arena for blocks.", arena => arena.CapacityBytes);
-        Gauge("kvmesh.arena.allocated", "By", "Bytes of the arena in extents.", arena => arena.AllocatedBytes);
-        Gauge("kvmesh.arena.largest_hole", "By", "Largest extent that could be had at once.", arena => arena.LargestHoleBytes);
-        Gauge("kvmesh.arena.warm", "By", "Bytes of the arena whose pages have been touched.", arena => arena.WarmBytes);
-        Gauge("kvmesh.arena.fragmentation", "1", "1 - largest hole / free bytes.", arena => arena.Fragmentation);
+    private void AddTraffic() =>
+        ObservedItems<TrafficSnapshot>.One(Meter, () => Snapshot().Traffic)
+            .Counter("kvmesh.block.reads", "{block}", "Blocks that clients asked for.", traffic => traffic.Reads)
+            .Counter("kvmesh.block.read_hits", "{block}", "Blocks that clients asked for and got.", traffic => traffic.ReadHits)
+            .Counter("kvmesh.block.read_size", "By", "Payload bytes that clients got.", traffic => traffic.ReadBytes)
+            .Counter("kvmesh.block.writes", "{block}", "Blocks that clients wrote.", traffic => traffic.Writes)
+            .Counter("kvmesh.block.written_size", "By", "Payload bytes that clients wrote.", traffic => traffic.WrittenBytes)
+            .Counter("kvmesh.block.duplicate_writes", "{block}", "Writes of content that was here already.", traffic => traffic.DuplicateWrites)
+            .Counter("kvmesh.block.refused_writes", "{block}", "Writes that found no room.", traffic => traffic.RefusedWrites)
+            .Counter("kvmesh.match.requests", "{request}", "Questions for the longest prefix that is here.", traffic => traffic.MatchRequests)
+            .Counter("kvmesh.match.asked", "{block}", "Blocks that those questions named.", traffic => traffic.AskedBlocks)
+            .Counter("kvmesh.match.matched", "{block}", "Blocks that those questions found.", traffic => traffic.MatchedBlocks);
 
-        void Gauge(string name, string unit, string description, Func<ArenaSnapshot, double> value) =>
-            Meter.CreateObservableGauge(name, () => Each(Snapshot().Arenas, "kvmesh.isolation_group", arena => arena.IsolationGroup, value), unit, description);
-    }
-
-    private void AddTenants()
-    {
-        Gauge("kvmesh.tenant.host.used", "By", "Bytes of RAM that the tenant's blocks use.", tenant => tenant.HostBytes);
-        Gauge("kvmesh.tenant.host.share", "By", "Bytes of RAM that others cannot evict the tenant from.", tenant => tenant.HostShareBytes);
-        Gauge("kvmesh.tenant.blocks", "{block}", "Blocks of the tenant.", tenant => tenant.Blocks);
-        Gauge("kvmesh.tenant.holes", "{hole}", "Chains of the tenant known to miss a block.", tenant => tenant.Holes);
-        Gauge("kvmesh.tenant.leased", "By", "Bytes under existence leases of the tenant.", tenant => tenant.LeasedBytes);
-        Counter("kvmesh.tenant.hits", "{block}", "Blocks that the tenant asked for and got.", tenant => tenant.Hits);
-        Counter("kvmesh.tenant.misses", "{block}", "Blocks that the tenant asked for and that were not here.", tenant => tenant.Misses);
-        Counter("kvmesh.tenant.yielded_leases", "{lease}", "Existence leases that ended early because a budget was spent.", tenant => tenant.YieldedLeases);
-
-        void Gauge(string name, string unit, string description, Func<TenantSnapshot, long> value) =>
-            Meter.CreateObservableGauge(name, () => Each(Snapshot().Tenants, "kvmesh.tenant", tenant => tenant.Name, value), unit, description);
-
-        void Counter(string name, string unit, string description, Func<TenantSnapshot, long> value) =>
-            Meter.CreateObservableCounter(name, () => Each(Snapshot().Tenants, "kvmesh.tenant", tenant => tenant.Name, value), unit, description);
-    }
-
-    private void AddTraffic()
-    {
-        Counter("kvmesh.block.reads", "{block}", "Blocks that clients asked for.", traffic => traffic.Reads);
-        Counter("kvmesh.block.read_hits", "{block}", "Blocks that clients asked for and got.", traffic => traffic.ReadHits);
-        Counter("kvmesh.block.read_size", "By", "Payload bytes that clients got.", traffic => traffic.ReadBytes);
-        Counter("kvmesh.block.writes", "{block}", "Blocks that clients wrote.", traffic => traffic.Writes);
-        Counter("kvmesh.block.written_size", "By", "Payload bytes that clients wrote.", traffic => traffic.WrittenBytes);
-        Counter("kvmesh.block.duplicate_writes", "{block}", "Writes of content that was here already.", traffic => traffic.DuplicateWrites);
-        Counter("kvmesh.block.refused_writes", "{block}", "Writes that found no room.", traffic => traffic.RefusedWrites);
-        Counter("kvmesh.match.requests", "{request}", "Questions for the longest prefix that is here.", traffic => traffic.MatchRequests);
-        Counter("kvmesh.match.asked", "{block}", "Blocks that those questions named.", traffic => traffic.AskedBlocks);
-        Counter("kvmesh.match.matched", "{block}", "Blocks that those questions found.", traffic => traffic.MatchedBlocks);
-
-        void Counter(string name, string unit, string description, Func<TrafficSnapshot, long> value) =>
-            Meter.CreateObservableCounter(name, () => value(Snapshot().Traffic), unit, description);
-    }
-
-    private void AddIntegrity()
-    {
-        Counter("kvmesh.integrity.verified", "{block}", "Blocks whose bytes were checked.", integrity => integrity.VerifiedBlocks);
-        Counter("kvmesh.integrity.verified_size", "By", "Bytes that were checked.", integrity => integrity.VerifiedBytes);
-        Counter("kvmesh.integrity.mismatches", "{block}", "Blocks whose bytes were not what was written.", integrity => integrity.Mismatches);
-        Counter("kvmesh.integrity.quarantined", "{block}", "Blocks taken out of service.", integrity => integrity.QuarantinedBlocks);
-        Counter("kvmesh.scrub.blocks", "{block}", "Blocks that the scrubber read.", integrity => integrity.ScrubbedBlocks);
-        Counter("kvmesh.scrub.size", "By", "Bytes that the scrubber read.", integrity => integrity.ScrubbedBytes);
-        Counter("kvmesh.scrub.passes", "{pass}", "Times that the scrubber has been through all blocks.", integrity => integrity.ScrubPasses);
-
-        void Counter(string name, string unit, string description, Func<IntegritySnapshot, long> value) =>
-            Meter.CreateObservableCounter(name, () => value(Snapshot().Integrity), unit, description);
-    }
-
-    private static IEnumerable<Measurement<TValue>> Each<TItem, TValue>(
-        IReadOnlyList<TItem> items, string tag, Func<TItem, string> name, Func<TItem, TValue> value)
-        where TValue : struct => items.Select(item => new Measurement<TValue>(value(item), new KeyValuePair<string, object?>(tag, name(item))));
+    private void AddIntegrity() =>
+        ObservedItems<IntegritySnapshot>.One(Meter, () => Snapshot().Integrity)
+            .Counter("kvmesh.integrity.verified", "{block}", "Blocks whose bytes were checked.", integrity => integrity.VerifiedBlocks)
+            .Counter("kvmesh.integrity.verified_size", "By", "Bytes that were checked.", integrity => integrity.VerifiedBytes)
+            .Counter("kvmesh.integrity.mismatches", "{block}", "Blocks whose bytes were not what was written.", integrity => integrity.Mismatches)
+            .Counter("kvmesh.integrity.quarantined", "{block}", "Blocks taken out of service.", integrity => integrity.QuarantinedBlocks)
+            .Counter("kvmesh.scrub.blocks", "{block}", "Blocks that the scrubber read.", integrity => integrity.ScrubbedBlocks)
+            .Counter("kvmesh.scrub.size", "By", "Bytes that the scrubber read.", integrity => integrity.ScrubbedBytes)
+            .Counter("kvmesh.scrub.passes", "{pass}", "Times that the scrubber has been through all blocks.", integrity => integrity.ScrubPasses);
 
     private EngineSnapshot Snapshot()
     {

@@ -159,16 +159,6 @@ public sealed class NativeSessionTests
     }
 
     [Fact]
-    public void A_put_that_trickles_in_is_taken_for_stalled_and_holds_nothing()
-    {
-        using var node = new NativeSessionFixture(change: options => options with { PutGrace = TimeSpan.Zero, MinPutBytesPerSecond = long.MaxValue });
-        node.Channel.Queue(node.Frame(Verb.Put, NativeSessionFixture.Put(1, 200_000), NativeSessionFixture.Trailed(new byte[200_000])));
-        var stall = Assert.Throws<ChannelException>(() => node.Session.Run(node.Channel));
-        Assert.Equal(ChannelFault.Stalled, stall.Fault);
-        Assert.Equal(0, node.Engine.Engine.Snapshot().Arenas.Sum(arena => arena.AllocatedBytes));
-    }
-
-    [Fact]
     public void A_block_over_the_limit_is_told_so_and_read_past()
     {
         using var node = new NativeSessionFixture(maxBlockBytes: 1000);

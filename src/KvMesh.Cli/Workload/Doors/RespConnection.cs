@@ -84,16 +84,7 @@ internal sealed class RespConnection : IDisposable
 
     public async ValueTask SetAsync(ReadOnlyMemory<byte> key, ReadOnlyMemory<byte> value, CancellationToken cancellationToken)
     {
-        var head = WriteHead(3, "SET"u8, key.Span, value.Length);
-        var line = "";
-        await WithinAsync(
-            async limit =>
-            {
-                await SendAsync(head, value, limit);
-                line = await ReceiveLineAsync(limit);
-            },
-            "SET",
-            cancellationToken);
+        var line = await AskAsync(WriteHead(3, "SET"u8, key.Span, value.Length), value, "SET", cancellationToken);
         if (line != "+OK")
         {
             throw new RespException($"SET was answered with {line}");
@@ -111,17 +102,19 @@ internal sealed class RespConnection : IDisposable
         }
     }
 
-    private async ValueTask<string> AskAsync(byte[] verb, ReadOnlyMemory<byte> key, CancellationToken cancellationToken)
+    private ValueTask<string> AskAsync(byte[] verb, ReadOnlyMemory<byte> key, CancellationToken cancellationToken) =>
+        AskAsync(WriteHead(2, verb, key.Span, valueBytes: -1), default, "command", cancellationToken);
+
+    private async ValueTask<string> AskAsync(ReadOnlyMemory<byte> head, ReadOnlyMemory<byte> value, string what, CancellationToken cancellationToken)
     {
-        var head = WriteHead(2, verb, key.Span, valueBytes: -1);
         var line = "";
         await WithinAsync(
             async limit =>
             {
-                await SendAsync(head, default, limit);
+                await SendAsync(head, value, limit);
                 line = await ReceiveLineAsync(limit);
             },
-            "command",
+            what,
             cancellationToken);
         return line;
     }
