@@ -25,9 +25,10 @@ internal static class SimulateCommand
         };
         var total = CliOption.Number("--total-blocks", "Blocks that the whole fleet holds, whatever its size.", 1, 100_000_000, 30_000);
         var blockBytes = CliOption.BlockBytes(64 << 20);
+        var horizon = CliOption.Number("--horizon", "Seconds that demand is taken to last: the time over which a copy has to pay.", 1, 86_400, 60);
         var seed = CliOption.Number("--seed", "Seed of the choice among equals.", 0, int.MaxValue, 1);
         var json = CliOption.Json();
-        var command = new Command("simulate", "Run a recorded trace through simulated fleets with the real placement planner.") { trace, nodes, total, blockBytes, seed, json };
+        var command = new Command("simulate", "Run a recorded trace through simulated fleets with the real placement planner.") { trace, nodes, total, blockBytes, horizon, seed, json };
         command.SetAction(parse =>
         {
             var requests = MooncakeTrace.Load(parse.GetRequiredValue(trace).FullName);
@@ -35,7 +36,7 @@ internal static class SimulateCommand
             foreach (var count in parse.GetValue(nodes)!)
             {
                 var common = new MeshScenario { Nodes = count, BlocksPerNode = 1, BlockBytes = blockBytes.Of(parse) };
-                common = common with { Placement = common.Placement with { Seed = parse.GetValue(seed) } };
+                common = common with { Placement = common.Placement with { Seed = parse.GetValue(seed), Horizon = TimeSpan.FromSeconds(parse.GetValue(horizon)) } };
                 rows.AddRange(MeshComparison.Run(common, parse.GetValue(total), requests).Select(row => SimulationRow.Of(count, row.Name, row.Report)));
             }
 

@@ -13,6 +13,9 @@ internal sealed class PlacementDriver(MeshScenario scenario, SimulatedNode[] nod
     private const int PrefixesPerNode = 32;
     private const int PrefixesPerPlan = 512;
 
+    /// <summary>Longest holders of a prefix that a plan is told of, beside the nodes that ask for it.</summary>
+    private const int HoldersPerPrefix = 8;
+
     private readonly List<double> _planMilliseconds = [];
     private readonly Dictionary<int, int> _lengths = [];
     private long _lastPlan = time.GetTimestamp();
@@ -99,9 +102,16 @@ internal sealed class PlacementDriver(MeshScenario scenario, SimulatedNode[] nod
     {
         var chain = prefix.Keys.Select(key => BitConverter.ToUInt64(key.Span)).ToArray();
         directory.PrefixLengths(chain, _lengths);
+        var asking = demand.Select(entry => entry.Node).ToHashSet();
+        var longest = _lengths.OrderByDescending(pair => pair.Value).ThenBy(pair => pair.Key).Take(HoldersPerPrefix).Select(pair => pair.Key).ToHashSet();
         return new PrefixState(
             new ChainPrefix { Tenant = prefix.Tenant, Tail = prefix.Tail, Keys = [.. prefix.Keys], Bytes = prefix.Bytes },
-            [.. _lengths.OrderBy(pair => pair.Key).Select(pair => new Holding(nodes[pair.Key].Id, 0, pair.Value))],
+            [
+                .. _lengths
+                    .Where(pair => longest.Contains(pair.Key) || asking.Contains(nodes[pair.Key].Id))
+                    .OrderBy(pair => pair.Key)
+                    .Select(pair => new Holding(nodes[pair.Key].Id, 0, pair.Value)),
+            ],
             [.. demand]);
     }
 
