@@ -109,18 +109,6 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
         HeldBack = [.. doubted.Except(leaving).Select(entry => entry.Record.Id)];
     }
 
-    /// <summary>Takes members away now, however many: the operator knows that they are gone.</summary>
-    public bool Force(NodeId id)
-    {
-        if (id == self || !_entries.TryGetValue(id, out var entry) || !entry.IsListed)
-        {
-            return false;
-        }
-
-        entry.IsListed = false;
-        return true;
-    }
-
     public ClusterView ToView(long epoch, ClusterIdentity? identity, NodeRecord? own)
     {
         var others = _entries.Values.Where(entry => entry.IsListed && entry.Record.Id != self).Select(entry => entry.Record).ToLookup(Speaks);

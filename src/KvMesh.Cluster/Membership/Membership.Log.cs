@@ -38,6 +38,9 @@ public sealed partial class Membership
     [LoggerMessage(1210, LogLevel.Information, "The others will notice by silence that this node leaves: {Reason}")]
     private partial void LogNoGoodbye(string reason);
 
+    [LoggerMessage(1212, LogLevel.Warning, "Incarnation {Incarnation} of node {Node} was declared gone by an operator.")]
+    private partial void LogForgot(NodeId node, long incarnation);
+
     [LoggerMessage(1211, LogLevel.Error, "A turn of membership failed; the loop goes on.")]
     private partial void LogTurnFailed(Exception exception);
 }

@@ -116,6 +116,36 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Says goodbye for another node, which the operator knows to be gone: it leaves every view at once, however many others are silent.
+    /// A node that lives all the same joins again under a new incarnation.
+    /// </summary>
+    /// <returns>False: it is not in the view, or it is this node.</returns>
+    /// <exception cref="StoreSilentException">The store does not answer.</exception>
+    public async Task<bool> ForgetAsync(NodeId id, CancellationToken cancellationToken)
+    {
+        var view = Current;
+        if (id == Self || (view.Find(id) ?? view.Incompatible.FirstOrDefault(node => node.Id == id)) is not { } record)
+        {
+            return false;
+        }
+
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(_options.StoreTimeout);
+        try
+        {
+            await _store.LeaveAsync(id, record.Incarnation, limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new StoreSilentException($"{_store.Description} did not answer in time.");
+        }
+
+        LogForgot(id, record.Incarnation);
+        Wake();
+        return true;
+    }
+
     /// <summary>Ends the loop without a goodbye: a successor goes on under the same id, or the process ends.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KvMesh.Cluster.Membership;
 using KvMesh.Cluster.Scheduling;
+using KvMesh.Remote.Redis.Coordination;
 using KvMesh.Server.Hosting;
 using KvMesh.Server.Telemetry;
 using NodeId = KvMesh.Cluster.Membership.NodeId;
@@ -17,6 +18,7 @@ internal sealed class MeshHost : IAsyncDisposable
     private const int MinProtocol = 1;
     private const int MaxProtocol = 1;
 
+    private static readonly TimeSpan LeaseDuration = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan CapacityInterval = TimeSpan.FromSeconds(10);
 
     private readonly MeshContext _context;
@@ -34,8 +36,21 @@ internal sealed class MeshHost : IAsyncDisposable
         Credential = CredentialOf(mesh);
         context.Access.AdmitsPeer = token => Credential.Admits(token, Self);
         _times = new MembershipOptions { HeartbeatInterval = mesh.HeartbeatInterval, FailureTime = mesh.FailureTime };
-        Store = new EmbeddedMembershipStore(mesh.Cluster, context.Time);
+        if (MeshOptionsRules.IsShared(mesh))
+        {
+            Link = new RedisLink(mesh.Redis, $"kvmesh-{Self}", context.Time);
+            _stop.Add(() => Link.DisposeAsync().AsTask());
+            Store = new RedisMembershipStore(Link, mesh.Cluster);
+            Lease = new RedisSchedulerLease(Link, mesh.Cluster, Self, Orders, LeaseDuration, _times.StoreTimeout, context.Time);
+        }
+        else
+        {
+            Store = new EmbeddedMembershipStore(mesh.Cluster, context.Time);
+            Lease = new EmbeddedSchedulerLease(Self, Orders, context.Time);
+        }
+
         _stop.Add(() => Store.DisposeAsync().AsTask());
+        _stop.Add(() => Lease.DisposeAsync().AsTask());
         var record = new NodeRecord
         {
             Id = Self,
@@ -65,6 +80,12 @@ internal sealed class MeshHost : IAsyncDisposable
 
     /// <summary>Decides whose orders this node follows.</summary>
     public OrderGate Orders { get; } = new();
+
+    /// <summary>Which node plans placement.</summary>
+    public ISchedulerLease Lease { get; }
+
+    /// <summary>The connection to Redis for what is coordinated there; null on a node of its own.</summary>
+    public RedisLink? Link { get; }
 
     /// <summary>Where the nodes meet.</summary>
     public IMembershipStore Store { get; }

@@ -1,5 +1,6 @@
 using System.Net;
 using KvMesh.Cluster.Membership;
+using KvMesh.Remote.Redis.Coordination;
 using KvMesh.Server.Options;
 using NodeId = KvMesh.Cluster.Membership.NodeId;
 
@@ -39,6 +40,11 @@ internal static class MeshOptionsRules
         foreach (var error in CheckTimes(mesh).Concat(CheckKey(mesh)).Concat(mesh.RedisBlocks.Validate("Mesh:RedisBlocks")))
         {
             yield return error;
+        }
+
+        if (mesh.Redis.Length > 0 && !RedisLink.TryParse(mesh.Redis, out var redisError))
+        {
+            yield return $"Mesh:Redis cannot be used: {redisError}";
         }
 
         if (IsShared(mesh))

@@ -1,0 +1,102 @@
+using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Scheduling;
+using KvMesh.Remote.Redis.Coordination;
+using KvMesh.TestKit;
+using KvMesh.TestKit.Coordination;
+
+namespace KvMesh.Remote.Tests.Redis;
+
+public sealed class RedisSchedulerLeaseTests(RedisFixture redis) : SchedulerLeaseContract, IClassFixture<RedisFixture>, IAsyncDisposable
+{
+    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(1);
+
+    private readonly string _cluster = $"c{Guid.NewGuid():n}";
+    private readonly List<RedisLink> _links = [];
+
+    [Fact]
+    public async Task One_of_many_holds_it_and_the_others_know_who()
+    {
+        var contenders = Enumerable.Range(0, 8).Select(i => Create($"n{i}", new OrderGate(), TimeSpan.FromHours(1), TimeProvider.System)).ToList();
+
+        var holdings = await Task.WhenAll(contenders.Select(lease => lease.HoldAsync(CancellationToken.None).AsTask()));
+
+        var held = Assert.Single(holdings, holding => holding.IsHeld);
+        Assert.All(holdings, holding => Assert.Equal((held.Token, held.Holder), (holding.Token, holding.Holder)));
+    }
+
+    [Fact]
+    public async Task It_runs_out_when_the_holder_says_nothing()
+    {
+        var orders = new OrderGate();
+        var first = await Create("a", orders, TimeSpan.FromMilliseconds(50), TimeProvider.System).HoldAsync(CancellationToken.None);
+        var other = Create("b", orders, TimeSpan.FromMilliseconds(50), TimeProvider.System);
+        LeaseHolding second = default;
+
+        await Eventually.Holds(async () => (second = await other.HoldAsync(CancellationToken.None)).IsHeld, "the lease in other hands");
+
+        Assert.True(second.Token > first.Token);
+        Assert.False(orders.Validate(first.Token));
+    }
+
+    [Fact]
+    public async Task A_lease_that_the_servers_clock_keeps_alive_is_taken_from_a_silent_holder_and_not_from_a_busy_one()
+    {
+        var duration = TimeSpan.FromHours(1);
+        var clock = new SimulatedClock();
+        var holder = Create("a", new OrderGate(), duration, TimeProvider.System);
+        var first = await holder.HoldAsync(CancellationToken.None);
+        var other = Create("b", new OrderGate(), duration, clock);
+
+        Assert.False((await other.HoldAsync(CancellationToken.None)).IsHeld);
+        await holder.HoldAsync(CancellationToken.None);
+        clock.Advance(duration);
+        Assert.False((await other.HoldAsync(CancellationToken.None)).IsHeld);
+        clock.Advance(duration);
+        var taken = await other.HoldAsync(CancellationToken.None);
+
+        Assert.True(taken.IsHeld);
+        Assert.True(taken.Token > first.Token);
+        Assert.False((await holder.HoldAsync(CancellationToken.None)).IsHeld);
+    }
+
+    [Fact]
+    public async Task Tokens_go_on_growing_when_the_data_are_lost()
+    {
+        var orders = new OrderGate();
+        var lease = Create("a", orders, TimeSpan.FromHours(1), TimeProvider.System);
+        orders.Observe(DateTimeOffset.UtcNow.AddYears(1).ToUnixTimeMilliseconds());
+        var first = await lease.HoldAsync(CancellationToken.None);
+        var prefix = ClusterKeys.Prefix(_cluster);
+        await _links[0].EvaluateAsync("return redis.call('DEL', KEYS[1], KEYS[2])", [prefix + "scheduler", prefix + "meta"], [], CancellationToken.None);
+
+        var second = await lease.HoldAsync(CancellationToken.None);
+
+        Assert.True(second.Token > first.Token, $"{second.Token} follows {first.Token}.");
+    }
+
+    [Fact]
+    public async Task A_store_that_is_not_there_gives_no_lease()
+    {
+        await using var link = new RedisLink($"127.0.0.1:{FreePort.Next()}", "test", TimeProvider.System);
+        await using var lease = new RedisSchedulerLease(
+            link, _cluster, NodeId.Parse("a"), new OrderGate(), TimeSpan.FromSeconds(1), TimeSpan.FromMilliseconds(200), TimeProvider.System);
+
+        Assert.Equal(LeaseHolding.None, await lease.HoldAsync(CancellationToken.None));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var link in _links)
+        {
+            await link.DisposeAsync();
+        }
+    }
+
+    protected override ISchedulerLease Create(NodeId self, OrderGate orders) => Create(self.Value, orders, TimeSpan.FromHours(1), TimeProvider.System);
+
+    private RedisSchedulerLease Create(string id, OrderGate orders, TimeSpan duration, TimeProvider time)
+    {
+        _links.Add(redis.Connect());
+        return new RedisSchedulerLease(_links[^1], _cluster, NodeId.Parse(id), orders, duration, Timeout, time);
+    }
+}

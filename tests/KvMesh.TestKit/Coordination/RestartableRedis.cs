@@ -1,0 +1,82 @@
+namespace KvMesh.TestKit.Coordination;
+
+/// <summary>A real redis-server that a test may stop, kill and start again on the same port, with its data or without them.</summary>
+public sealed class RestartableRedis : IAsyncDisposable
+{
+    private const int Attempts = 5;
+
+    private readonly TemporaryDirectory _directory = new();
+    private ChildProcess? _process;
+
+    private RestartableRedis()
+    {
+    }
+
+    public int Port { get; private set; }
+
+    public string Address => $"127.0.0.1:{Port}";
+
+    public static async Task<RestartableRedis> StartAsync()
+    {
+        var redis = new RestartableRedis();
+        for (var attempt = 1; ; attempt++)
+        {
+            redis.Port = FreePort.Next();
+            try
+            {
+                await redis.BeginAsync();
+                return redis;
+            }
+            catch (TimeoutException failure) when (failure.Message.Contains("Address already in use", StringComparison.Ordinal) && attempt < Attempts)
+            {
+                await redis.KillAsync();
+            }
+            catch
+            {
+                await redis.DisposeAsync();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Starts it again after <see cref="KillAsync"/>.</summary>
+    public async Task RestartAsync(bool keepsData)
+    {
+        if (!keepsData)
+        {
+            foreach (var folder in Directory.GetDirectories(_directory.Path))
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+        }
+
+        await BeginAsync();
+    }
+
+    /// <summary>Kill -9.</summary>
+    public async Task KillAsync()
+    {
+        if (_process is not null)
+        {
+            await _process.DisposeAsync();
+            _process = null;
+        }
+    }
+
+    /// <summary>STOP or CONT.</summary>
+    public Task SignalAsync(string signal) => _process!.SignalAsync(signal);
+
+    public async ValueTask DisposeAsync()
+    {
+        await KillAsync();
+        _directory.Dispose();
+    }
+
+    private async Task BeginAsync()
+    {
+        string[] arguments =
+            ["--port", $"{Port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--databases", "1", "--dir", _directory.Path];
+        _process = ChildProcess.Start("redis-server", arguments);
+        await _process.WaitForLineAsync(line => line.Contains("eady to accept connections", StringComparison.Ordinal), "ready line", Eventually.Patience);
+    }
+}
