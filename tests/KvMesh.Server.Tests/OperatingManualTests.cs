@@ -41,6 +41,19 @@ public sealed partial class OperatingManualTests
         Assert.All(names, name => Assert.Contains($"`{name}`", Manual, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task Every_figure_of_a_Redis_tier_is_in_the_manual()
+    {
+        // Nobody listens there: the node serves without the tier, and its figures say so.
+        await using var node = await TestNode.StartAsync(options => options.Mesh.RedisBlocks.Address = "/nowhere/redis.sock");
+        var text = await node.Http.GetStringAsync(AdminRoutes.Metrics);
+        var names = MetricName().Matches(text).Select(match => match.Groups[1].Value)
+            .Where(name => name.StartsWith("kvmesh_redis_", StringComparison.Ordinal)).ToList();
+
+        Assert.True(names.Count > 10, $"Only {names.Count} figures were found.");
+        Assert.All(names, name => Assert.Contains($"`{name}`", Manual, StringComparison.Ordinal));
+    }
+
     [GeneratedRegex(@"`((?:Http|Native|Resp|Unix|Net|Mesh|Access|Engine|Telemetry|Log):[A-Za-z:]+)`")]
     private static partial Regex OptionName();
 

@@ -80,6 +80,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
             Origin = read.Origin,
             Hits = HitsOf(block),
         };
+        var isAsked = false;
         var isDone = true;
         var isTaken = false;
         foreach (var tier in far.Tiers)
@@ -87,6 +88,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
             if (tier.Tier.TakesOffers)
             {
                 var isAccepted = tier.Tier.Offer(leaving);
+                isAsked = true;
                 isDone &= isAccepted;
                 isTaken |= isAccepted;
                 Interlocked.Add(ref tier.Offered, isAccepted ? 1 : 0);
@@ -95,7 +97,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
         }
 
         block.WasOfferedUnused = leaving.Hits == 0;
-        block.IsOffered = isDone;
+        block.IsOffered = isAsked && (isDone || block.WasOfferedUnused);
         return isTaken;
     }
 }

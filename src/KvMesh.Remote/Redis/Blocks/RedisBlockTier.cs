@@ -36,7 +36,7 @@ public sealed class RedisBlockTier : IBlockTier, IDisposable
     public string Name => "redis";
 
     /// <inheritdoc/>
-    public bool TakesOffers => true;
+    public bool TakesOffers => _link.IsWritable;
 
     /// <summary>Publishes this tier's figures, <c>kvmesh.redis.*</c>.</summary>
     public void Publish(System.Diagnostics.Metrics.Meter meter) =>

@@ -22,7 +22,7 @@ internal sealed class RedisBlockWriter(
         if (block.Hits == 0 && !block.IsPinned)
         {
             Interlocked.Increment(ref metrics.Skipped);
-            return true;
+            return false;
         }
 
         if (TimeToLive(block.Origin.ExpiresAt) is not { } life)

@@ -65,7 +65,7 @@ public sealed class RedisBlockTierBehaviourTests : IAsyncLifetime
     public async Task Only_what_was_used_again_or_pinned_is_kept()
     {
         using var node = new TierNode(_server.Address);
-        Assert.True(node.Store(TierNode.Key(1), [1], hits: 0));
+        Assert.False(node.Store(TierNode.Key(1), [1], hits: 0));
         Assert.Empty(await _server.KeysAsync());
         Assert.Equal(1, node.Metrics.Skipped);
 
@@ -275,6 +275,24 @@ public sealed class RedisBlockTierBehaviourTests : IAsyncLifetime
         Assert.Equal(70, second.Match(1, 100));
         Assert.InRange(second.Metrics.Rounds, 3, 4);
         Assert.Equal(0, second.Match(2, 100));
+    }
+
+    [Fact]
+    public async Task A_new_expiry_gives_up_the_copy_and_the_block_may_be_copied_again()
+    {
+        using var node = new TierNode(_server.Address);
+        Assert.True(node.Store(TierNode.Key(1), [1]));
+        var later = TimeProvider.System.GetUtcNow().AddHours(1).ToUnixTimeMilliseconds();
+
+        Assert.True(node.Engine.SetExpiry(node.Tenant, TierNode.Key(1), later));
+        await Eventually.Holds(() => node.Tier.Pending == 0, "Redis was told");
+        Assert.Single(await _server.KeysAsync());
+
+        Assert.True(node.Offer(TierNode.Key(1)));
+        using var second = new TierNode(_server.Address);
+        Assert.Equal([1], second.Read(TierNode.Key(1)));
+        Assert.True(second.Engine.TryInspect(second.Tenant, TierNode.Key(1), out var info));
+        Assert.Equal(later, info.ExpiresAt);
     }
 
     [Fact]
