@@ -39,6 +39,23 @@ public readonly record struct BlockHolders
         return count == Capacity ? this : new BlockHolders(_numbers | ((ulong)holder << (count * NumberBits)));
     }
 
+    /// <summary>These holders but one.</summary>
+    public BlockHolders Without(ushort holder)
+    {
+        if (holder == 0 || !Contains(holder))
+        {
+            return this;
+        }
+
+        var rest = default(BlockHolders);
+        for (var index = 0; index < Count; index++)
+        {
+            rest = this[index] == holder ? rest : rest.With(this[index]);
+        }
+
+        return rest;
+    }
+
     public bool Contains(ushort holder)
     {
         for (var numbers = _numbers; numbers != 0; numbers >>= NumberBits)
