@@ -204,7 +204,7 @@ public sealed partial class BlockEngine : IDisposable
         _far?.ForgetScope(tenant, model, revision);
         var blocks = tenant.Purge(model, revision);
         _host.EndPurge();
-        Events.Append(BlockEventKind.Purged, tenant.Name, default, 0, BlockTiers.None);
+        Events.Append(BlockEventKind.Purged, tenant.Name, default, 0, BlockTiers.None, isContent: false);
         return blocks;
     }
 

@@ -12,6 +12,7 @@ namespace KvMesh.Cluster.Map;
 public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, MapMetrics metrics) : IBlockLocator
 {
     private volatile DirectoryRole? _role;
+    private volatile SlotSet _complete = new();
 
     /// <summary>What this node is a directory for; null: it is in no cluster yet, and knows of no other node.</summary>
     public DirectoryRole? Role
@@ -19,6 +20,16 @@ public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, Map
         get => _role;
         set => _role = value;
     }
+
+    /// <summary>Slots of which every node that can be reached was listed.</summary>
+    public SlotSet Complete
+    {
+        get => _complete;
+        set => _complete = value;
+    }
+
+    /// <summary>Whether what this node's map does not say of a slot is known not to be.</summary>
+    public bool IsComplete(int slot) => _complete.Contains(slot);
 
     /// <summary>The map of this node.</summary>
     public BlockMap Map => map;

@@ -79,7 +79,7 @@ internal sealed class SlotTable(ReaderGate gate)
 
             if (_entries is null || (_count + 1) * 10L > _entries.Count * 7L)
             {
-                Resize_NeedsLock(static _ => true);
+                Resize_NeedsLock(static _ => true, added: 1);
             }
 
             Add(_entries!, digest.High, MapEntry.LowOf(digest), location.Word);
@@ -104,7 +104,7 @@ internal sealed class SlotTable(ReaderGate gate)
             _count--;
             if (_entries.Count > MinEntries && _count * 4L < _entries.Count)
             {
-                Resize_NeedsLock(static _ => true);
+                Resize_NeedsLock(static _ => true, added: 0);
             }
 
             return true;
@@ -122,7 +122,7 @@ internal sealed class SlotTable(ReaderGate gate)
             }
 
             var before = _count;
-            Resize_NeedsLock(keep);
+            Resize_NeedsLock(keep, added: 0);
             return before - _count;
         }
     }
@@ -262,7 +262,7 @@ internal sealed class SlotTable(ReaderGate gate)
     }
 
     /// <summary>Copies what is kept into a table of the right size. Readers use the old one until they find the new one.</summary>
-    private void Resize_NeedsLock(Func<MapLocation, bool> keep)
+    private void Resize_NeedsLock(Func<MapLocation, bool> keep, int added)
     {
         var old = _entries;
         var kept = 0;
@@ -271,8 +271,14 @@ internal sealed class SlotTable(ReaderGate gate)
             kept += old![index].Location is var word and not 0 && keep(new MapLocation(word)) ? 1 : 0;
         }
 
+        if (kept + added == 0)
+        {
+            Replace_NeedsLock(null, 0);
+            return;
+        }
+
         // Half full: from here it holds two fifths more before it grows again.
-        var wanted = Math.Max(MinEntries, ((kept + 1) * 2 / MinEntries * MinEntries) + MinEntries);
+        var wanted = Math.Max(MinEntries, ((kept + added) * 2 / MinEntries * MinEntries) + MinEntries);
         var entries = new NativeArray<MapEntry>(wanted);
         for (var index = 0; index < (old?.Count ?? 0); index++)
         {

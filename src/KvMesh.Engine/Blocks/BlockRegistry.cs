@@ -173,7 +173,8 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
 
         if (replaced is not null)
         {
-            Bury(replaced, news: null);
+            // A value that takes the place of content is news of the content too: it is not here any more.
+            Bury(replaced, replaced.IsContent && !block.IsContent ? BlockEventKind.Removed : null);
         }
 
         Link(block);

@@ -17,5 +17,6 @@ public enum BlockEventKind : byte
 /// <summary>One entry of the node's event log.</summary>
 /// <param name="Sequence">Grows by one per event within an incarnation, from 1.</param>
 /// <param name="Tenant">Name of the tenant that owns the block.</param>
+/// <param name="IsContent">Whether the key names content: only such a block means the same on every node.</param>
 public readonly record struct BlockEvent(
-    long Sequence, BlockEventKind Kind, string Tenant, ReadOnlyMemory<byte> Key, long PayloadBytes, BlockTiers Tiers);
+    long Sequence, BlockEventKind Kind, string Tenant, ReadOnlyMemory<byte> Key, long PayloadBytes, BlockTiers Tiers, bool IsContent);

@@ -37,7 +37,7 @@ public sealed class BlockEventLog : IDisposable
             {
                 var sequence = afterSequence + 1 + index;
                 ref var entry = ref _ring[sequence % Capacity];
-                destination[index] = new BlockEvent(sequence, entry.Kind, entry.Tenant, entry.Key.ToMemory(), entry.PayloadBytes, entry.Tiers);
+                destination[index] = new BlockEvent(sequence, entry.Kind, entry.Tenant, entry.Key.ToMemory(), entry.PayloadBytes, entry.Tiers, entry.IsContent);
             }
 
             return count;
@@ -59,9 +59,9 @@ public sealed class BlockEventLog : IDisposable
     public void Dispose() => _grown.Dispose();
 
     internal void Append(BlockEventKind kind, Block block) =>
-        Append(kind, block.Tenant.Name, block.KeyBytes, block.PayloadBytes, block.Tiers);
+        Append(kind, block.Tenant.Name, block.KeyBytes, block.PayloadBytes, block.Tiers, block.IsContent);
 
-    internal void Append(BlockEventKind kind, string tenant, in KeyBytes key, long payloadBytes, BlockTiers tiers)
+    internal void Append(BlockEventKind kind, string tenant, in KeyBytes key, long payloadBytes, BlockTiers tiers, bool isContent)
     {
         lock (_lock)
         {
@@ -72,6 +72,7 @@ public sealed class BlockEventLog : IDisposable
             entry.Tenant = tenant;
             entry.Key = key;
             entry.PayloadBytes = payloadBytes;
+            entry.IsContent = isContent;
             Interlocked.Exchange(ref _lastSequence, sequence);
         }
 
@@ -89,5 +90,6 @@ public sealed class BlockEventLog : IDisposable
         public string Tenant;
         public KeyBytes Key;
         public long PayloadBytes;
+        public bool IsContent;
     }
 }

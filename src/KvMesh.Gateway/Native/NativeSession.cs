@@ -1,3 +1,4 @@
+using KvMesh.Gateway.Native.Peers;
 using KvMesh.Gateway.SharedMemory;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Protocol.Native;
@@ -119,6 +120,12 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
                 break;
             case Verb.Report:
                 ReportHandler.Handle(_exchange);
+                break;
+            case Verb.Locate:
+                LocateHandler.Handle(_exchange);
+                break;
+            case Verb.Inventory:
+                InventoryHandler.Handle(_exchange);
                 break;
             case Verb.Attach:
                 AttachHandler.Handle(_exchange);

@@ -1,5 +1,6 @@
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
+using KvMesh.Gateway.Native.Peers;
 using KvMesh.Gateway.SharedMemory;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Telemetry;
@@ -14,6 +15,13 @@ public sealed class NativeSessionFactory(
     private readonly NativeServices _services = new(
         engine, access, metrics.Door("native"), options, new StagingBudget(options.TotalStagingBytes), new SemaphoreSlim(options.MaxWatchers), stopping);
 
+    /// <summary>Serves other nodes of the cluster; null while this node is in none, and then they are refused.</summary>
+    public PeerDoor? Peers
+    {
+        get => _services.Peers;
+        set => _services.Peers = value;
+    }
+
     public string Protocol => "native";
 
     public IConnectionSession Create(ConnectionInfo connection) => new NativeSession(_services, connection);
@@ -22,4 +30,13 @@ public sealed class NativeSessionFactory(
 /// <summary>What all native sessions of a node share.</summary>
 internal sealed record NativeServices(
     BlockEngine Engine, AccessControl Access, DoorMetrics Metrics, NativeOptions Options, StagingBudget Staging, SemaphoreSlim Watchers,
-    CancellationToken Stopping);
+    CancellationToken Stopping)
+{
+    private volatile PeerDoor? _peers;
+
+    public PeerDoor? Peers
+    {
+        get => _peers;
+        set => _peers = value;
+    }
+}

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using KvMesh.Engine.Events;
 using KvMesh.Gateway.Access;
+using KvMesh.Gateway.Native.Peers;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
 
@@ -14,6 +15,12 @@ internal static class WatchHandler
 {
     public static void Handle(NativeExchange exchange)
     {
+        if (exchange.Receiver.Head.Length > WatchRequest.Bytes)
+        {
+            FeedHandler.Handle(exchange);
+            return;
+        }
+
         if (!exchange.Require(AccessRights.Read))
         {
             return;

@@ -6,6 +6,8 @@ namespace KvMesh.Protocol.Native.Messages;
 /// </summary>
 public readonly record struct WatchRequest(long AfterSequence, uint MaxEvents, uint WaitMilliseconds)
 {
+    public const int Bytes = 16;
+
     public static bool TryRead(ReadOnlySpan<byte> head, out WatchRequest request)
     {
         var reader = new HeadReader(head);
