@@ -11,6 +11,7 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     SharedMemoryVerb.Create(),
     EngineVerb.Create(),
     MatchVerb.Create(),
+    MapVerb.Create(),
     OpenLoopVerb.Create(),
     DiskVerb.Create(),
     RestartVerb.Create(),

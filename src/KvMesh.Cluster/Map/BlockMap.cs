@@ -191,12 +191,8 @@ public sealed class BlockMap : IDisposable
         return counts;
     }
 
-    /// <summary>Gives the memory back. Nobody reads or writes any more.</summary>
-    public void Dispose()
-    {
-        Forget(SlotSet.All());
-        _gate.Dispose();
-    }
+    /// <summary>Gives the memory back. Who still asks is told that nobody holds anything.</summary>
+    public void Dispose() => Forget(SlotSet.All());
 
     private void Sweep(SlotSet slots, Func<MapLocation, bool> keep)
     {

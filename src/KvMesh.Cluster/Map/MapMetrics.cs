@@ -4,63 +4,60 @@ using System.Diagnostics.Metrics;
 namespace KvMesh.Cluster.Map;
 
 /// <summary>What the block map of this node holds, was told and was asked.</summary>
-public sealed class MapMetrics : IDisposable
+public sealed class MapMetrics
 {
-    /// <summary>Name of the meter.</summary>
-    public const string MeterName = "KvMesh.Map";
-
     private readonly Histogram<double> _match;
     private readonly Histogram<int> _rounds;
-    private readonly Counter<long> _matchedBlocks;
-    private readonly Counter<long> _falseHits;
-    private readonly Counter<long> _events;
-    private readonly Counter<long> _gaps;
-    private readonly Counter<long> _snapshots;
-    private readonly Counter<long> _snapshotBlocks;
-    private long _falseHitCount;
+    private long _matchedBlocks;
+    private long _falseHits;
+    private long _events;
+    private long _gaps;
+    private long _snapshots;
+    private long _snapshotBlocks;
 
-    public MapMetrics(BlockMap map)
+    /// <param name="map">The map that is observed.</param>
+    /// <param name="meter">Where the instruments go; its owner ends them.</param>
+    public MapMetrics(BlockMap map, Meter meter)
     {
         ArgumentNullException.ThrowIfNull(map);
-        Meter = new Meter(MeterName);
-        Meter.CreateObservableGauge("kvmesh.map.locations", () => map.Locations, "{location}", "Blocks times the nodes that hold them.");
-        Meter.CreateObservableGauge("kvmesh.map.memory", () => map.Bytes, "By", "Bytes that the tables of the block map take.");
-        Meter.CreateObservableCounter("kvmesh.map.refused", () => map.Refused, "{location}", "Locations that were not taken because the map was full.");
-        _match = Meter.CreateHistogram<double>("kvmesh.map.match.duration", "s", "Time to find who holds a prefix.");
-        _rounds = Meter.CreateHistogram<int>("kvmesh.map.match.rounds", "{round}", "Rounds of questions to other directories for one prefix.");
-        _matchedBlocks = Meter.CreateCounter<long>("kvmesh.map.match.blocks", "{block}", "Blocks that others were found to hold.");
-        _falseHits = Meter.CreateCounter<long>("kvmesh.map.false_hits", "{block}", "Blocks that a node did not have though the map said so.");
-        _events = Meter.CreateCounter<long>("kvmesh.map.events", "{event}", "Changes that nodes told this directory.");
-        _gaps = Meter.CreateCounter<long>("kvmesh.map.gaps", "{gap}", "Times that a node's events were gone before this directory had read them.");
-        _snapshots = Meter.CreateCounter<long>("kvmesh.map.snapshots", "{snapshot}", "Lists of all blocks of a node that were read to the end.");
-        _snapshotBlocks = Meter.CreateCounter<long>("kvmesh.map.snapshot.blocks", "{block}", "Blocks in those lists.");
+        ArgumentNullException.ThrowIfNull(meter);
+        meter.CreateObservableGauge("kvmesh.map.locations", () => map.Locations, "{location}", "Blocks times the nodes that hold them.");
+        meter.CreateObservableGauge("kvmesh.map.memory", () => map.Bytes, "By", "Bytes that the tables of the block map take.");
+        Counter("kvmesh.map.refused", "{location}", "Locations that were not taken because the map was full.", () => map.Refused);
+        Counter("kvmesh.map.match.blocks", "{block}", "Blocks that others were found to hold.", () => Interlocked.Read(ref _matchedBlocks));
+        Counter("kvmesh.map.false_hits", "{block}", "Blocks that a node did not have though the map said so.", () => FalseHits);
+        Counter("kvmesh.map.events", "{event}", "Changes that nodes told this directory.", () => Events);
+        Counter("kvmesh.map.gaps", "{gap}", "Times that a node's changes were gone before this directory had read them.", () => Gaps);
+        Counter("kvmesh.map.snapshots", "{snapshot}", "Lists of the blocks of a node that were read to the end.", () => Snapshots);
+        Counter("kvmesh.map.snapshot.blocks", "{block}", "Blocks in lists that were read.", () => Interlocked.Read(ref _snapshotBlocks));
+        _match = meter.CreateHistogram<double>("kvmesh.map.match.duration", "s", "Time to find who holds a prefix.");
+        _rounds = meter.CreateHistogram<int>("kvmesh.map.match.rounds", "{round}", "Rounds of questions to other directories for one prefix.");
+
+        void Counter(string name, string unit, string description, Func<long> value) => meter.CreateObservableCounter(name, value, unit, description);
     }
 
-    public Meter Meter { get; }
+    public long FalseHits => Interlocked.Read(ref _falseHits);
 
-    /// <summary>False hits so far, for the status of the node.</summary>
-    public long FalseHits => Interlocked.Read(ref _falseHitCount);
+    public long Events => Interlocked.Read(ref _events);
 
-    public void NoteFalseHit()
-    {
-        Interlocked.Increment(ref _falseHitCount);
-        _falseHits.Add(1);
-    }
+    public long Gaps => Interlocked.Read(ref _gaps);
 
-    public void NoteEvents(long count) => _events.Add(count);
+    public long Snapshots => Interlocked.Read(ref _snapshots);
 
-    public void NoteGap() => _gaps.Add(1);
+    public void NoteFalseHit() => Interlocked.Increment(ref _falseHits);
 
-    public void NoteSnapshotBlocks(long count) => _snapshotBlocks.Add(count);
+    public void NoteEvents(long count) => Interlocked.Add(ref _events, count);
 
-    public void NoteSnapshot() => _snapshots.Add(1);
+    public void NoteGap() => Interlocked.Increment(ref _gaps);
 
-    public void Dispose() => Meter.Dispose();
+    public void NoteSnapshotBlocks(long count) => Interlocked.Add(ref _snapshotBlocks, count);
+
+    public void NoteSnapshot() => Interlocked.Increment(ref _snapshots);
 
     internal void NoteMatch(long startedAt, int blocks)
     {
         _match.Record(Stopwatch.GetElapsedTime(startedAt).TotalSeconds);
-        _matchedBlocks.Add(blocks);
+        Interlocked.Add(ref _matchedBlocks, blocks);
     }
 
     internal void NoteProbes(int rounds) => _rounds.Record(rounds);

@@ -7,7 +7,7 @@ namespace KvMesh.Cluster.Map;
 /// that few share; the writer hands in what it replaced, and it is freed two epochs later: an epoch ends when all readers of the one
 /// before it have left. Readers stay for microseconds, so little waits here.
 /// </summary>
-internal sealed class ReaderGate : IDisposable
+internal sealed class ReaderGate
 {
     private const int Stripes = 16;
 
@@ -67,17 +67,6 @@ internal sealed class ReaderGate : IDisposable
         lock (_retiring)
         {
             Advance_NeedsLock();
-        }
-    }
-
-    public void Dispose()
-    {
-        lock (_retiring)
-        {
-            while (_retired.TryDequeue(out var table))
-            {
-                table.Entries.Dispose();
-            }
         }
     }
 

@@ -123,6 +123,7 @@ internal sealed partial class NodeParts
         var mesh = OpenMesh(engine, access, figures.Meter);
         var doors = Own(new DataPlane(_options, engine, access, metrics, _surroundings.Time, _loggers));
         _stop.Add(doors.StopAsync);
+        doors.Native.Peers = mesh.Map.Door;
         if (inherit is null)
         {
             doors.Listen(_options);

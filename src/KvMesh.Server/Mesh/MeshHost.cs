@@ -65,6 +65,8 @@ internal sealed class MeshHost : IAsyncDisposable
         Membership = new Membership(Store, seat, _times, Orders, context.Time, context.Loggers);
         _stop.Add(() => Membership.DisposeAsync().AsTask());
         RedisBlocks.Attach(context, _stop);
+        Map = new MeshMap(context, Self, Membership, Credential);
+        _stop.Add(() => Map.DisposeAsync().AsTask());
         MeshMetrics.Add(context.Meter, Membership, context.Time);
     }
 
@@ -74,6 +76,9 @@ internal sealed class MeshHost : IAsyncDisposable
 
     /// <summary>Who is in the cluster, for every other part.</summary>
     public IClusterViews Views => Membership;
+
+    /// <summary>Which nodes hold which blocks.</summary>
+    public MeshMap Map { get; }
 
     /// <summary>How this node shows others that it is a member.</summary>
     public PeerCredential Credential { get; }
@@ -96,6 +101,7 @@ internal sealed class MeshHost : IAsyncDisposable
     {
         Membership.Change(record => MeshAddresses.Put(record, _context.Options, endpoints));
         Membership.Start();
+        Map.Start();
         _capacityTimer = _context.Time.CreateTimer(_ => ReportCapacity(), null, CapacityInterval, CapacityInterval);
 
         // A dead node's id is free after a failure time; whether its holder is dead or alive is known before that.

@@ -2,6 +2,7 @@ using System.Text;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Native;
+using KvMesh.Gateway.Native.Peers;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Telemetry;
 using KvMesh.Protocol.Integrity;
@@ -42,6 +43,9 @@ internal sealed class NativeSessionFixture : IDisposable
     public IConnectionSession Session { get; private set; }
 
     public NativeClientChannel Channel { get; } = new();
+
+    /// <summary>Lets the session serve other nodes.</summary>
+    public void Serve(PeerDoor? peers) => _factory.Peers = peers;
 
     public static void Hello(FrameWriter writer) => new HelloRequest { LowestVersion = 1, HighestVersion = 1, ClientName = "test"u8 }.Write(writer);
 

@@ -69,6 +69,13 @@ public sealed class FrameFuzzTests
         HelloResponse.TryRead(head, out _);
         AttachResponse.TryRead(head, out _);
         WatchRequest.TryRead(head, out _);
+        FeedRequest.TryRead(head, out _);
+        InventoryRequest.TryRead(head, out _);
+        if (LocateRequest.TryRead(head, out var locate))
+        {
+            locate.DigestAt(locate.Count - 1);
+        }
+
         BlockHead.TryRead(head, payloadBytes, out _);
         ReadKeysAfter(head, static (ref HeadReader reader) => GetRequest.Read(ref reader));
         ReadKeysAfter(head, static (ref HeadReader reader) => PutRequest.Read(ref reader));

@@ -10,6 +10,12 @@ internal static class Frames
 {
     private static readonly byte[] Layout = [.. Enumerable.Range(0, 32).Select(value => (byte)value)];
 
+    private const ulong DigestKey = 0xa1a2a3a4a5a6a7a8;
+
+    private static KeyDigest FirstDigest => new(0x0102030405060708, 0x1112131415161718);
+
+    private static KeyDigest SecondDigest => new(0x2122232425262728, 0x3132333435363738);
+
     public static BlockScope Scope { get; } = new("llama-3-8b", "r1", Layout, 7);
 
     public static IReadOnlyDictionary<string, byte[]> All { get; } = new Dictionary<string, byte[]>
@@ -109,6 +115,30 @@ internal static class Frames
             writer.WriteUInt32(4096);
             writer.WriteBytes("key"u8);
         }),
+        ["feed-request"] = Build(Verb.Watch, FrameFlags.None, NativeStatus.Ok, writer => new FeedRequest(41, 512, DigestKey, Slots()).Write(writer)),
+        ["feed-response"] = Build(Verb.Watch, FrameFlags.Response, NativeStatus.Ok, writer =>
+        {
+            new WatchResponse(43, 2, false).Write(writer);
+            new DigestState(FirstDigest, 4096, 3).Write(writer);
+            new DigestState(SecondDigest, 0, 0).Write(writer);
+        }),
+        ["inventory-request"] = Build(Verb.Inventory, FrameFlags.None, NativeStatus.Ok, writer => new InventoryRequest(7, 1000, DigestKey, Slots()).Write(writer)),
+        ["inventory-response"] = Build(Verb.Inventory, FrameFlags.Response, NativeStatus.Ok, writer =>
+        {
+            new InventoryResponse(8, 1).Write(writer);
+            new DigestState(FirstDigest, 4096, 1).Write(writer);
+        }),
+        ["locate-request"] = Build(Verb.Locate, FrameFlags.None, NativeStatus.Ok, writer => LocateRequest.Write(writer, DigestKey, [FirstDigest, SecondDigest])),
+        ["locate-response"] = Build(Verb.Locate, FrameFlags.Response, NativeStatus.Ok, writer =>
+        {
+            new LocateResponse(2, 2).Write(writer);
+            writer.WriteShortBytes("node-1"u8);
+            writer.WriteShortBytes("node-2"u8);
+            writer.WriteByte(2);
+            writer.WriteUInt16(0);
+            writer.WriteUInt16(1);
+            writer.WriteByte(LocateResponse.Unsure);
+        }),
     };
 
     public static byte[] Hashes(int count) => [.. Enumerable.Range(0, count * 32).Select(index => (byte)(0xA0 + (index / 32)))];
@@ -122,6 +152,16 @@ internal static class Frames
         writer.End(status, payload?.Length ?? 0);
         writer.Flush(channel, payload);
         return channel.Sent;
+    }
+
+    /// <summary>The first slot, one in the second byte, and the last.</summary>
+    private static SlotSet Slots()
+    {
+        var slots = new SlotSet();
+        slots.Add(0);
+        slots.Add(9);
+        slots.Add(DigestSlots.Count - 1);
+        return slots;
     }
 
     /// <summary>A payload of a put: the block, its table and the table's checksum.</summary>

@@ -106,6 +106,7 @@ public sealed partial class MapFeeder : IAsyncDisposable
         Follow(view);
         if (earlier is not null && earlier.Own.Except(own) is { IsEmpty: false } lost)
         {
+            Feeds().ForEach(feed => feed.Lose(lost));
             _locator.Map.Forget(lost);
         }
 
@@ -121,8 +122,14 @@ public sealed partial class MapFeeder : IAsyncDisposable
         return fair > _shared.Options.Interval ? fair : _shared.Options.Interval;
     }
 
+    /// <summary>A node alone has nobody to tell and nobody to ask.</summary>
     private void Follow(ClusterView view)
     {
+        if (view.Nodes.Length < 2)
+        {
+            return;
+        }
+
         foreach (var node in view.Nodes.Where(node => node.NativeAddress.Length > 0))
         {
             lock (_feedsLock)

@@ -21,6 +21,7 @@ internal sealed partial class NodeFeed : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly ILogger _logger;
     private readonly Task _running;
+    private readonly Lock _knowing = new();
     private long _incarnation = -1;
     private long _after;
     private bool _wasRefused;
@@ -47,6 +48,15 @@ internal sealed partial class NodeFeed : IAsyncDisposable
 
     /// <summary>Whether the node answered when it was last asked.</summary>
     public bool IsReached => _isReached;
+
+    /// <summary>These slots are not this node's any more: should they come back, they are listed again.</summary>
+    public void Lose(SlotSet slots)
+    {
+        lock (_knowing)
+        {
+            _known = _known.Except(slots);
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -102,7 +112,7 @@ internal sealed partial class NodeFeed : IAsyncDisposable
         {
             _incarnation = connection.Incarnation;
             _after = 0;
-            _known = new SlotSet();
+            Lose(SlotSet.All());
         }
 
         while (true)
@@ -150,7 +160,7 @@ internal sealed partial class NodeFeed : IAsyncDisposable
                 _shared.Metrics.NoteGap();
             }
 
-            _known = new SlotSet();
+            Lose(SlotSet.All());
             _shared.NoteProgress();
         }
 
@@ -210,20 +220,32 @@ internal sealed partial class NodeFeed : IAsyncDisposable
                 await CatchUpAsync(connection, role, cancellationToken).ConfigureAwait(false);
                 if (!ReferenceEquals(before, _known))
                 {
-                    // A gap in the middle of it: what was listed before the gap may have gone in it.
+                    // A gap in the middle of it, in which what was listed before may have gone, or slots that were lost.
                     return;
                 }
             }
             while (cursor != 0);
 
             map.EndSnapshot(_number, slots);
-            _known = _known.Union(slots);
-            _shared.Metrics.NoteSnapshot();
-            _shared.NoteProgress();
+            if (TryKnow(before, slots))
+            {
+                _shared.Metrics.NoteSnapshot();
+                _shared.NoteProgress();
+            }
         }
         finally
         {
             _shared.Budget.Leave();
+        }
+    }
+
+    private bool TryKnow(SlotSet before, SlotSet more)
+    {
+        lock (_knowing)
+        {
+            var isSame = ReferenceEquals(before, _known);
+            _known = isSame ? _known.Union(more) : _known;
+            return isSame;
         }
     }
 

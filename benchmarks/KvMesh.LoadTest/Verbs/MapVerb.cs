@@ -1,0 +1,130 @@
+using System.CommandLine;
+using System.Diagnostics;
+using KvMesh.LoadTest.Measuring;
+using KvMesh.LoadTest.Reporting;
+
+namespace KvMesh.LoadTest.Verbs;
+
+/// <summary>The block map: memory of a location, and the match of 1,000 blocks while changes are applied, beside a plain dictionary.</summary>
+internal static class MapVerb
+{
+    private const int EventsPerSecond = 50_000;
+
+    public static Command Create()
+    {
+        var blocks = new Option<int>("--blocks") { Description = "Locations in the map.", DefaultValueFactory = _ => 10_000_000 };
+        var simulate = new Option<bool>("--simulate") { Description = "Bytes, events and probes at 10, 100 and 1,000 nodes instead; nothing is measured but the map's bytes." };
+        return RunOptions.Verb(
+            "map", "Block map: bytes a location, match of 1,000 blocks under 50,000 changes a second.", 1, command => { command.Add(blocks); command.Add(simulate); },
+            (parse, settings) => parse.GetValue(simulate) ? MapSimulation.Run(parse.GetValue(blocks)) : Run(settings, parse.GetValue(blocks)));
+    }
+
+    private static Report Run(RunSettings settings, int blocks)
+    {
+        var report = new Report(
+            "map",
+            $"In one process, {blocks:#,##0} locations of one node. Memory: growth of the process while the map was filled, in steps of 100,000. Match: digests of 1,000 "
+            + "keys of a chain from their hashes, and who holds each; one of 200 chains, at random. Baseline: Dictionary<KeyDigest, uint> without any writer.");
+        using var store = new MapStore(blocks);
+        RunSettings.Progress("filling the map");
+        AddMemory(report, store.Fill());
+        RunSettings.Progress("filling the dictionary");
+        store.FillDictionary();
+        Contender[] contenders =
+        [
+            new("Dictionary, no writer", () => Measure(settings, store, MatchDictionary)),
+            new("kvmesh, no writer", () => Measure(settings, store, MatchMap)),
+            new("kvmesh, 50,000 changes/s", () => WithChanges(store, () => Measure(settings, store, MatchMap))),
+        ];
+        RunSettings.Progress("matching");
+        foreach (var series in PairedRuns.Measure(contenders, settings.Repeats))
+        {
+            report.Add(new ReportRow
+            {
+                What = "match of 1,000 blocks",
+                Who = series.Name,
+                Figure = series.SpreadOf(sample => sample.P50Microseconds),
+                Unit = "µs p50",
+                P50Microseconds = series.SpreadOf(sample => sample.P50Microseconds).Median,
+                P99Microseconds = series.SpreadOf(sample => sample.P99Microseconds).Median,
+                Target = series.Name.EndsWith("changes/s", StringComparison.Ordinal) ? 20 : null,
+                TargetIsFigure = true,
+                LessIsBetter = true,
+            });
+        }
+
+        return report;
+    }
+
+    private static void AddMemory(Report report, IReadOnlyList<(int Locations, double Process, double Tables)> steps)
+    {
+        foreach (var count in new[] { 1_000_000, 5_000_000, steps[^1].Locations }.Distinct().Where(count => count <= steps[^1].Locations))
+        {
+            Add($"memory at {count / 1e6:0.#} M locations", steps.First(step => step.Locations >= count).Process);
+        }
+
+        var later = steps.Where(step => step.Locations >= 1_000_000).ToList();
+        if (later.Count > 0)
+        {
+            Add("most on the way there, from 1 M on: just after growth", later.Max(step => step.Process));
+            Add("least on the way there: just before growth", later.Min(step => step.Process));
+        }
+
+        void Add(string what, double bytes) => report.Add(new ReportRow
+        {
+            What = what, Who = "kvmesh", Figure = new Spread(bytes, bytes, bytes), Unit = "B/location", Target = 48, TargetIsFigure = true, LessIsBetter = true,
+        });
+    }
+
+    private static Sample Measure(RunSettings settings, MapStore store, Action<MapStore, int> match) =>
+        Workers.Run(1, 0, () => new RunWindow(settings.Time), (tally, window) =>
+        {
+            var random = new Random(tally.Index + 1);
+            while (window.TryBegin(0))
+            {
+                var begin = Stopwatch.GetTimestamp();
+                match(store, random.Next(MapStore.Chains));
+                tally.Count(1, 0, Stopwatch.GetTimestamp() - begin);
+            }
+        });
+
+    private static void MatchMap(MapStore store, int chain) => Expect(store.Match(chain));
+
+    private static void MatchDictionary(MapStore store, int chain) => Expect(store.MatchDictionary(chain));
+
+    private static void Expect(int found)
+    {
+        if (found != MapStore.ChainBlocks)
+        {
+            throw new LoadTestException($"The match found {found} blocks where {MapStore.ChainBlocks} are.");
+        }
+    }
+
+    /// <summary>Applies changes at an even pace on a thread of its own while something is measured.</summary>
+    private static Sample WithChanges(MapStore store, Func<Sample> measure)
+    {
+        var isOver = false;
+        var applied = 0L;
+        var startedAt = Stopwatch.GetTimestamp();
+        var writer = new Thread(() =>
+        {
+            using var pause = new ManualResetEventSlim();
+            while (!Volatile.Read(ref isOver))
+            {
+                var due = (long)(Stopwatch.GetElapsedTime(startedAt).TotalSeconds * EventsPerSecond);
+                for (; applied < due; applied++)
+                {
+                    store.Change(applied);
+                }
+
+                pause.Wait(TimeSpan.FromMilliseconds(1));
+            }
+        });
+        writer.Start();
+        var sample = measure();
+        var rate = applied / Stopwatch.GetElapsedTime(startedAt).TotalSeconds;
+        Volatile.Write(ref isOver, true);
+        writer.Join();
+        return rate >= EventsPerSecond * 0.95 ? sample : throw new LoadTestException($"Only {rate:#,##0} changes a second were applied; {EventsPerSecond:#,##0} were due.");
+    }
+}

@@ -1,0 +1,245 @@
+using System.Diagnostics.Metrics;
+using System.Text;
+using KvMesh.Cluster.Map;
+using KvMesh.Cluster.Membership;
+using KvMesh.Engine.Blocks;
+using KvMesh.Gateway.Native.Peers;
+using KvMesh.Protocol.Keys;
+using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Native.Messages;
+using KvMesh.TestKit;
+
+namespace KvMesh.Gateway.Tests.Native;
+
+/// <summary>What a node does for the directories of its cluster, asked frame by frame.</summary>
+public sealed class PeerDoorTests : IDisposable
+{
+    private static readonly DigestSecret Secret = new(17, 18);
+    private static readonly ulong KeyId = DigestKeyId.Of(Secret);
+
+    private readonly NativeSessionFixture _node = new();
+    private readonly BlockMap _map = new(new BlockMapOptions());
+    private readonly Meter _meter = new("test");
+    private readonly BlockLocator _locator;
+    private readonly PeerDoor _door;
+
+    public PeerDoorTests()
+    {
+        _locator = new BlockLocator(_map, new NoDirectories(), new MapMetrics(_map, _meter));
+        _locator.Role = new DirectoryRole(SlotAssignment.Empty, Secret, SlotSet.All(), 0);
+        _door = new PeerDoor(_node.Engine.Engine, _locator);
+        _node.Serve(_door);
+    }
+
+    [Fact]
+    public void The_first_question_is_told_to_begin_with_a_list()
+    {
+        var (response, states) = Feed(0, SlotSet.All());
+        Assert.True(response.HasGap);
+        Assert.Empty(states);
+        Assert.False(Feed(response.NextAfter, SlotSet.All()).Response.HasGap);
+    }
+
+    [Fact]
+    public async Task Content_that_comes_and_goes_is_told_and_plain_values_are_not()
+    {
+        var after = Feed(0, SlotSet.All()).Response.NextAfter;
+        Put("a");
+        Put("b");
+        _node.Engine.Put("plain"u8, new byte[10], BlockTraits.Opaque);
+        _node.Engine.Engine.Remove(_node.Engine.Tenant, Encoding.ASCII.GetBytes("a"));
+        _node.Engine.Engine.Remove(_node.Engine.Tenant, "plain"u8);
+
+        var present = await FollowAsync(after, SlotSet.All(), states => states.Count >= 3);
+        Assert.Equal([DigestOf("b")], present);
+    }
+
+    [Fact]
+    public async Task Content_that_a_plain_value_replaced_is_told_to_be_gone()
+    {
+        var after = Feed(0, SlotSet.All()).Response.NextAfter;
+        Put("a");
+        _node.Engine.Put("a"u8, new byte[10], BlockTraits.Opaque);
+        Assert.Empty(await FollowAsync(after, SlotSet.All(), states => states.Any(state => !state.IsPresent)));
+    }
+
+    [Fact]
+    public async Task Each_slot_is_told_to_who_asked_for_it_in_order_and_in_pieces()
+    {
+        var even = new SlotSet();
+        for (var slot = 0; slot < DigestSlots.Count; slot += 2)
+        {
+            even.Add(slot);
+        }
+
+        var after = Feed(0, SlotSet.All()).Response.NextAfter;
+        for (var block = 0; block < 2_000; block++)
+        {
+            Put($"block-{block}");
+        }
+
+        var evens = await FollowAsync(after, even, states => states.Count >= ExpectedIn(even));
+        var odds = await FollowAsync(after, SlotSet.All().Except(even), states => states.Count >= 2_000 - ExpectedIn(even));
+        Assert.All(evens, digest => Assert.True(even.Contains(DigestSlots.Of(digest))));
+        Assert.Equal(2_000, evens.Concat(odds).Distinct().Count());
+
+        static int ExpectedIn(SlotSet slots) => Enumerable.Range(0, 2_000).Count(block => slots.Contains(DigestSlots.Of(DigestOf($"block-{block}"))));
+    }
+
+    [Fact]
+    public async Task Who_stayed_away_too_long_finds_a_gap()
+    {
+        var after = Feed(0, SlotSet.All()).Response.NextAfter;
+        for (var round = 0; round < FeedLog.Capacity; round++)
+        {
+            Put("a");
+            _node.Engine.Engine.Remove(_node.Engine.Tenant, "a"u8);
+        }
+
+        await Eventually.Holds(() => Feed(after, SlotSet.All()).Response.HasGap, "the gap behind 131,072 changes");
+    }
+
+    [Fact]
+    public void The_list_holds_all_content_once_and_no_plain_value()
+    {
+        for (var block = 0; block < 5_000; block++)
+        {
+            Put($"block-{block}");
+        }
+
+        _node.Engine.Put("plain"u8, new byte[10], BlockTraits.Opaque);
+        var listed = List(SlotSet.All(), out var pages);
+        Assert.InRange(pages, 2, 50);
+        Assert.Equal(5_000, listed.Count);
+        Assert.Equal(5_000, listed.Select(state => state.Digest).Distinct().Count());
+        Assert.All(listed, state => Assert.Equal((10u, (byte)BlockTiers.Host), (state.PayloadBytes, state.Tiers)));
+
+        var one = new SlotSet();
+        one.Add(DigestSlots.Of(DigestOf("block-7")));
+        Assert.Contains(DigestOf("block-7"), List(one, out _).Select(state => state.Digest));
+    }
+
+    [Fact]
+    public void A_directory_names_holders_and_says_where_it_is_not_sure()
+    {
+        var record = new NodeRecord { Id = NodeId.Parse("far"), NativeAddress = "127.0.0.1:1" };
+        _map.Set(DigestOf("a"), _map.Join(record), 1, 10);
+        _locator.Complete = SlotSet.All();
+        AssertLocated("a", "far", isUnsure: false);
+        AssertLocated("b", "", isUnsure: false);
+
+        _locator.Complete = new SlotSet();
+        AssertLocated("a", "far", isUnsure: true);
+        AssertLocated("b", "", isUnsure: true);
+    }
+
+    [Fact]
+    public void Another_digest_key_and_heads_without_sense_are_refused()
+    {
+        var all = SlotSet.All();
+        Assert.Equal(NativeStatus.Unavailable, _node.Ask(Verb.Watch, new FeedRequest(0, 10, KeyId + 1, all).Write).Status);
+        Assert.Equal(NativeStatus.Unavailable, _node.Ask(Verb.Inventory, new InventoryRequest(0, 10, KeyId + 1, all).Write).Status);
+        Assert.Equal(NativeStatus.Unavailable, _node.Ask(Verb.Locate, writer => LocateRequest.Write(writer, KeyId + 1, [default])).Status);
+        Assert.Equal(NativeStatus.BadRequest, _node.Ask(Verb.Watch, writer => writer.WriteBytes(new byte[17])).Status);
+        Assert.Equal(NativeStatus.BadRequest, _node.Ask(Verb.Inventory, writer => writer.WriteBytes(new byte[17])).Status);
+        Assert.Equal(NativeStatus.BadRequest, _node.Ask(Verb.Inventory, new InventoryRequest(1L << 60, 10, KeyId, all).Write).Status);
+        Assert.Equal(NativeStatus.BadRequest, _node.Ask(Verb.Locate, writer => LocateRequest.Write(writer, KeyId, [])).Status);
+        Assert.Equal(NativeStatus.BadRequest, _node.Ask(Verb.Locate, writer => writer.WriteBytes(new byte[20])).Status);
+
+        _node.Serve(null);
+        Assert.Equal(NativeStatus.Unavailable, _node.Ask(Verb.Watch, new FeedRequest(0, 10, KeyId, all).Write).Status);
+    }
+
+    public void Dispose()
+    {
+        _door.Dispose();
+        _node.Dispose();
+        _map.Dispose();
+        _meter.Dispose();
+    }
+
+    private static KeyDigest DigestOf(string key) => KeyDigest.Compute(Secret, TenantNumbers.Of(Tenant.DefaultName), Encoding.ASCII.GetBytes(key));
+
+    private void Put(string key) => Assert.Equal(SealStatus.Sealed, _node.Engine.PutContent(Encoding.ASCII.GetBytes(key), new byte[10]));
+
+    private (WatchResponse Response, List<DigestState> States) Feed(long after, SlotSet slots)
+    {
+        var answer = _node.Ask(Verb.Watch, new FeedRequest(after, 512, KeyId, slots).Write);
+        Assert.Equal(NativeStatus.Ok, answer.Status);
+        var reader = new HeadReader(answer.Head);
+        var response = WatchResponse.Read(ref reader);
+        var states = new List<DigestState>();
+        for (var index = 0; index < response.Count; index++)
+        {
+            states.Add(DigestState.Read(ref reader));
+        }
+
+        Assert.True(reader.IsComplete);
+        return (response, states);
+    }
+
+    /// <summary>Reads the feed until enough was told. Returns what is there after the last word about each block.</summary>
+    private async Task<List<KeyDigest>> FollowAsync(long after, SlotSet slots, Func<List<DigestState>, bool> isEnough)
+    {
+        var told = new List<DigestState>();
+        await Eventually.Holds(
+            () =>
+            {
+                var (response, states) = Feed(after, slots);
+                Assert.False(response.HasGap);
+                told.AddRange(states);
+                after = response.NextAfter;
+                return isEnough(told);
+            },
+            "the changes of the node");
+        return [.. told.GroupBy(state => state.Digest).Where(group => group.Last().IsPresent).Select(group => group.Key)];
+    }
+
+    private List<DigestState> List(SlotSet slots, out int pages)
+    {
+        var listed = new List<DigestState>();
+        long cursor = 0;
+        pages = 0;
+        do
+        {
+            var answer = _node.Ask(Verb.Inventory, new InventoryRequest(cursor, 1000, KeyId, slots).Write);
+            Assert.Equal(NativeStatus.Ok, answer.Status);
+            var reader = new HeadReader(answer.Head);
+            var page = InventoryResponse.Read(ref reader);
+            for (var index = 0; index < page.Count; index++)
+            {
+                listed.Add(DigestState.Read(ref reader));
+            }
+
+            Assert.True(reader.IsComplete);
+            cursor = page.NextCursor;
+            pages++;
+        }
+        while (cursor != 0);
+        return listed;
+    }
+
+    private void AssertLocated(string key, string node, bool isUnsure)
+    {
+        var answer = _node.Ask(Verb.Locate, writer => LocateRequest.Write(writer, KeyId, [DigestOf(key)]));
+        Assert.Equal(NativeStatus.Ok, answer.Status);
+        var reader = new HeadReader(answer.Head);
+        var response = LocateResponse.Read(ref reader);
+        Assert.Equal(1u, response.BlockCount);
+        var nodes = new string[response.NodeCount];
+        for (var place = 0; place < nodes.Length; place++)
+        {
+            nodes[place] = Encoding.UTF8.GetString(reader.ReadShortBytes());
+        }
+
+        var count = reader.ReadByte();
+        Assert.Equal(node, string.Concat(nodes));
+        Assert.Equal(nodes.Length, count & ~LocateResponse.Unsure);
+        Assert.Equal(isUnsure, (count & LocateResponse.Unsure) != 0);
+    }
+
+    private sealed class NoDirectories : IDirectoryClient
+    {
+        public bool Locate(SlotAssignment assignment, in DigestSecret secret, ReadOnlySpan<KeyDigest> digests, Span<BlockHolders> holders, BlockMap map, TimeSpan limit) => false;
+    }
+}
