@@ -83,6 +83,9 @@ public sealed partial class BlockEngine
     public bool TryOrderFetch(Tenant tenant, ReadOnlyMemory<byte> key, Action<FetchOrderResult>? completed = null) =>
         _host.FetchOrders is { } orders && orders.TryAdd(tenant, key, completed);
 
+    /// <summary>Ends every read from other tiers soon, and begins none any more: before the doors close, so that nobody waits for a block.</summary>
+    public void StopFetching() => _far?.Stop();
+
     /// <summary>Tells other tiers of a removal. They hold content only: what is known here to be none is not asked for there.</summary>
     private void ForgetElsewhere(Tenant tenant, ReadOnlySpan<byte> key)
     {

@@ -8,6 +8,12 @@ public readonly ref struct KeyRun(ReadOnlySpan<byte> scope, ReadOnlySpan<byte> h
     private readonly ReadOnlySpan<byte> _scope = scope;
     private readonly ReadOnlySpan<byte> _hashes = hashes;
 
+    /// <summary>What the keys have in common.</summary>
+    public ReadOnlySpan<byte> Scope => _scope;
+
+    /// <summary>What they do not: 32 bytes each.</summary>
+    public ReadOnlySpan<byte> Hashes => _hashes;
+
     public int Count => _hashes.Length / Limits.ChainHashBytes;
 
     public int KeyBytes => _scope.Length + Limits.ChainHashBytes;

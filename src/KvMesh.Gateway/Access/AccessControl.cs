@@ -86,6 +86,13 @@ public sealed partial class AccessControl : IDisposable
             : null;
     }
 
+    /// <summary>
+    /// The caller without a credential, or null when one is required. Where none is, another node names the tenant that it acts for; one
+    /// that this node does not have is no caller.
+    /// </summary>
+    public Caller? AuthenticateAnonymous(ReadOnlySpan<byte> tenantName) =>
+        tenantName.IsEmpty || Anonymous is null ? Anonymous : CallerOf(Encoding.UTF8.GetString(tenantName), Anonymous.Rights);
+
     /// <summary>Reads the token file again when it is not the one that was read last. A wrong file changes nothing.</summary>
     public void ReloadIfChanged()
     {

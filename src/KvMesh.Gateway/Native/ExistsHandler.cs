@@ -22,7 +22,10 @@ internal static class ExistsHandler
         var cursor = keys.GetCursor();
         for (var index = 0; cursor.TryNext(exchange.KeyBuffer, out var key); index++)
         {
-            if (exchange.Engine.Exists(exchange.Tenant, key, exchange.Leases, lease))
+            var isPresent = keys.Form == KeyForm.Chain
+                ? exchange.Engine.ExistsAnywhere(exchange.Tenant, key, exchange.Leases, lease)
+                : exchange.Engine.Exists(exchange.Tenant, key, exchange.Leases, lease);
+            if (isPresent)
             {
                 BitSet.Set(bits, index);
             }

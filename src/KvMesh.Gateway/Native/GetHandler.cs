@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Text;
 using KvMesh.Engine.Blocks;
 using KvMesh.Gateway.Access;
 using KvMesh.Protocol;
@@ -24,6 +25,12 @@ internal static class GetHandler
             return;
         }
 
+        if (request.Flags > GetFlags.ForPeer || (request.Flags == GetFlags.ForPeer && !exchange.Require(AccessRights.Peer)))
+        {
+            RefuseFlags(exchange, request);
+            return;
+        }
+
         if (request.Mode > GetMode.Range || request.Offset > Limits.MaxBlockBytes)
         {
             exchange.Refuse(
@@ -36,15 +43,29 @@ internal static class GetHandler
         for (uint index = 0; cursor.TryNext(exchange.KeyBuffer, out var key); index++)
         {
             var startedAt = Stopwatch.GetTimestamp();
-            Answer(exchange, request, key, index, more: index + 1 < keys.Count);
+            Answer(exchange, request, keys.Form, key, index, more: index + 1 < keys.Count);
             exchange.Metrics.Get.Record(startedAt);
         }
     }
 
-    private static void Answer(NativeExchange exchange, in GetRequest request, ReadOnlySpan<byte> key, uint index, bool more)
+    /// <summary>A flag that is known but not the caller's is refused already.</summary>
+    private static void RefuseFlags(NativeExchange exchange, in GetRequest request)
+    {
+        if (request.Flags > GetFlags.ForPeer)
+        {
+            exchange.Refuse(NativeStatus.BadRequest, $"Get: flags are {(byte)request.Flags}; 0 and 1 are known.");
+        }
+    }
+
+    private static bool TryRead(NativeExchange exchange, in GetRequest request, KeyForm form, ReadOnlySpan<byte> key, out BlockRead read) =>
+        request.Flags == GetFlags.ForPeer ? exchange.Engine.TryReadForPeer(exchange.Tenant, key, out read)
+        : form == KeyForm.Chain ? exchange.Engine.TryReadAnywhere(exchange.Tenant, key, out read)
+        : exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out read);
+
+    private static void Answer(NativeExchange exchange, in GetRequest request, KeyForm form, ReadOnlySpan<byte> key, uint index, bool more)
     {
         exchange.Begin(more);
-        if (!exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out var read))
+        if (!TryRead(exchange, request, form, key, out var read))
         {
             new BlockHead { Index = index }.Write(exchange.Writer);
             exchange.Writer.End(NativeStatus.Miss);
@@ -82,8 +103,26 @@ internal static class GetHandler
             FirstEntry = (uint)firstEntry,
             Entries = MemoryMarshal.AsBytes(read.Checksums.Slice(firstEntry, ChecksumTable.EntryCount(length))),
         }.Write(exchange.Writer);
+        if (request.Flags == GetFlags.ForPeer)
+        {
+            WriteOrigin(exchange, read);
+        }
+
         exchange.Writer.End(NativeStatus.Ok, length);
         exchange.Writer.Flush(exchange.Channel, payload.Slice(start, length));
+    }
+
+    private static void WriteOrigin(NativeExchange exchange, in BlockRead read)
+    {
+        var origin = read.Origin;
+        new BlockOriginHead
+        {
+            ExpiresAt = origin.ExpiresAt,
+            Model = Encoding.UTF8.GetBytes(origin.Traits.Model),
+            Revision = Encoding.UTF8.GetBytes(origin.Traits.Revision),
+            ParentKey = origin.Traits.ParentKey,
+            CompanionOf = origin.Traits.CompanionOf,
+        }.Write(exchange.Writer);
     }
 
     /// <summary>The whole chunks that cover the asked range; nothing when it begins behind the block.</summary>

@@ -50,7 +50,7 @@ internal static class HelloHandler
         NativeStatus.UnsupportedVersion, $"the client's versions of the native protocol are not spoken here; version {NativeLimits.Version} is.");
 
     private static Caller? FindCaller(AccessControl access, in HelloRequest request) =>
-        request.Token.IsEmpty ? access.Anonymous : access.Authenticate(request.TenantName, request.Token);
+        request.Token.IsEmpty ? access.AuthenticateAnonymous(request.TenantName) : access.Authenticate(request.TenantName, request.Token);
 
     private static HelloResponse Greeting(NativeExchange exchange, Caller caller)
     {

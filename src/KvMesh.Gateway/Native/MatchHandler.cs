@@ -5,7 +5,7 @@ using KvMesh.Protocol.Native;
 
 namespace KvMesh.Gateway.Native;
 
-/// <summary>Answers how much of a chain is here. Request: u32 lease in milliseconds, keys. Answer: u32 blocks, u32 zero, i64 leased until.</summary>
+/// <summary>Answers how much of a chain is here. Request: u32 lease in milliseconds, keys. Answer: u32 blocks, u32 of them elsewhere, i64 leased until.</summary>
 internal static class MatchHandler
 {
     public static void Handle(NativeExchange exchange)
@@ -24,10 +24,10 @@ internal static class MatchHandler
             return;
         }
 
-        var match = exchange.Engine.MatchPrefix(exchange.Tenant, new KeyRun(keys.Scope, keys.Hashes), exchange.Leases, lease);
+        var match = exchange.Engine.MatchPrefixAnywhere(exchange.Tenant, new KeyRun(keys.Scope, keys.Hashes), exchange.Leases, lease);
         exchange.Begin();
         exchange.Writer.WriteUInt32((uint)match.Blocks);
-        exchange.Writer.WriteUInt32(0);
+        exchange.Writer.WriteUInt32((uint)match.Elsewhere);
         exchange.Writer.WriteInt64(match.LeasedUntil);
         exchange.Writer.End(NativeStatus.Ok);
         exchange.Metrics.Match.Record(startedAt);

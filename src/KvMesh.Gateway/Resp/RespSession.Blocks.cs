@@ -9,12 +9,14 @@ internal sealed partial class RespSession
     public bool TryOpen(ReadOnlySpan<byte> key, out BlockRead read)
     {
         _batch.Gets++;
-        if (Services.Keys.TryParse(key, out var parts))
+        var isContent = Services.Keys.TryParse(key, out var parts);
+        if (isContent)
         {
             Services.Chains.Loaded(ChainSource, key, parts);
         }
 
-        if (!Services.Engine.TryRead(Tenant, key, ReadIntent.Use, out read))
+        // Only content may come from other nodes: any other key means what was last written to it here.
+        if (!(isContent ? Services.Engine.TryReadAnywhere(Tenant, key, out read) : Services.Engine.TryRead(Tenant, key, ReadIntent.Use, out read)))
         {
             _batch.Misses++;
             return false;
@@ -38,11 +40,13 @@ internal sealed partial class RespSession
     public bool Probe(ReadOnlySpan<byte> key)
     {
         _batch.Probes++;
-        var isPresent = Services.Engine.Exists(Tenant, key, Leases, Services.Options.ExistsLease);
-        if (Services.Keys.TryParse(key, out var parts))
+        if (!Services.Keys.TryParse(key, out var parts))
         {
-            Services.Chains.Probed(ChainSource, key, parts, isPresent);
+            return Services.Engine.Exists(Tenant, key, Leases, Services.Options.ExistsLease);
         }
+
+        var isPresent = Services.Engine.ExistsAnywhere(Tenant, key, Leases, Services.Options.ExistsLease);
+        Services.Chains.Probed(ChainSource, key, parts, isPresent);
 
         return isPresent;
     }

@@ -39,7 +39,7 @@ internal static class LeaseHandler
         var cursor = keys.GetCursor();
         while (cursor.TryNext(exchange.KeyBuffer, out var key))
         {
-            Grant(exchange, key, TimeSpan.FromMilliseconds(granted)).Write(exchange.Writer);
+            Grant(exchange, keys.Form, key, TimeSpan.FromMilliseconds(granted)).Write(exchange.Writer);
         }
 
         exchange.Writer.End(NativeStatus.Ok);
@@ -61,9 +61,12 @@ internal static class LeaseHandler
         return valid;
     }
 
-    private static LeaseGrant Grant(NativeExchange exchange, ReadOnlySpan<byte> key, TimeSpan duration)
+    private static LeaseGrant Grant(NativeExchange exchange, KeyForm form, ReadOnlySpan<byte> key, TimeSpan duration)
     {
-        if (!exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out var read))
+        var isHit = form == KeyForm.Chain
+            ? exchange.Engine.TryReadAnywhere(exchange.Tenant, key, out var read)
+            : exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out read);
+        if (!isHit)
         {
             return new LeaseGrant { Status = NativeStatus.Miss };
         }

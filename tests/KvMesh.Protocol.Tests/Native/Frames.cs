@@ -56,6 +56,24 @@ internal static class Frames
         {
             Index = 0, BlockBytes = 6, TableChecksum = 0x0A0B0C0D, Entries = [0xE3, 0xB5, 0x0D, 0x01],
         }.Write(writer), "block!"u8.ToArray()),
+        ["get-peer-request"] = Build(Verb.Get, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new GetRequest(GetMode.Range, 8 << 20, 0) { Flags = GetFlags.ForPeer }.Write(writer);
+            writer.WriteOpaque("a key"u8);
+        }),
+        ["get-peer-response"] = Build(
+            Verb.Get,
+            FrameFlags.Response,
+            NativeStatus.Ok,
+            writer =>
+            {
+                new BlockHead { BlockBytes = 6, TableChecksum = 0x0DB5_E3C9, Entries = [0x6D, 0xD9, 0x22, 0xD3] }.Write(writer);
+                new BlockOriginHead
+                {
+                    ExpiresAt = 1_700_000_000_000, Model = "llama-3-8b"u8, Revision = "r1"u8, ParentKey = "its parent"u8, CompanionOf = "its block"u8,
+                }.Write(writer);
+            },
+            "block!"u8.ToArray()),
         ["get-response-miss"] = Build(Verb.Get, FrameFlags.Response, NativeStatus.Miss, writer => new BlockHead { Index = 1 }.Write(writer)),
         ["offer-request"] = Build(Verb.Offer, FrameFlags.None, NativeStatus.Ok, writer =>
         {

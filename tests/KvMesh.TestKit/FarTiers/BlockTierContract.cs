@@ -97,7 +97,11 @@ public abstract class BlockTierContract : IDisposable
     /// <summary>Puts a block of the default tenant where the tier finds it.</summary>
     protected abstract void Store(byte[] key, byte[] payload, byte[]? parent = null);
 
-    protected virtual void Dispose(bool disposing) => _engine?.Dispose();
+    protected virtual void Dispose(bool disposing)
+    {
+        _engine?.Dispose();
+        _engine = null;
+    }
 
     protected byte[]? ReadAnywhere(byte[] key)
     {

@@ -26,6 +26,12 @@ public readonly ref struct BlockHead
     public static bool TryRead(ReadOnlySpan<byte> head, long payloadBytes, out BlockHead block)
     {
         var reader = new HeadReader(head);
+        return TryRead(ref reader, payloadBytes, out block) && reader.IsComplete;
+    }
+
+    /// <summary>As above, for a head that goes on behind this part.</summary>
+    public static bool TryRead(scoped ref HeadReader reader, long payloadBytes, out BlockHead block)
+    {
         var index = reader.ReadUInt32();
         var blockBytes = reader.ReadUInt32();
         var payloadOffset = reader.ReadUInt32();
@@ -41,7 +47,7 @@ public readonly ref struct BlockHead
             FirstEntry = firstEntry,
             Entries = entries,
         };
-        return reader.IsComplete && Agrees(block, payloadBytes);
+        return reader.IsValid && Agrees(block, payloadBytes);
     }
 
     public void Write(FrameWriter writer)
