@@ -37,7 +37,7 @@ internal static class MapVerb
             new("kvmesh, 50,000 changes/s", () => WithChanges(store, () => Measure(settings, store, MatchMap))),
         ];
         RunSettings.Progress("matching");
-        foreach (var series in PairedRuns.Measure(contenders, settings.Repeats))
+        foreach (var series in PairedRuns.Measure(contenders, settings))
         {
             report.Add(new ReportRow
             {
@@ -125,6 +125,6 @@ internal static class MapVerb
         var rate = applied / Stopwatch.GetElapsedTime(startedAt).TotalSeconds;
         Volatile.Write(ref isOver, true);
         writer.Join();
-        return rate >= EventsPerSecond * 0.95 ? sample : throw new LoadTestException($"Only {rate:#,##0} changes a second were applied; {EventsPerSecond:#,##0} were due.");
+        return rate >= EventsPerSecond * 0.9 ? sample : throw new LoadTestException($"Only {rate:#,##0} changes a second were applied; {EventsPerSecond:#,##0} were due.");
     }
 }
