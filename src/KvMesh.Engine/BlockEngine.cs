@@ -180,7 +180,7 @@ public sealed partial class BlockEngine : IDisposable
             return false;
         }
 
-        Volatile.Write(ref block.ExpiresAt, expiresAt);
+        var before = Interlocked.Exchange(ref block.ExpiresAt, expiresAt);
         if (block.IsContent)
         {
             // A copy elsewhere has the old expiry and would bring the block back: it goes, and may be made again.
@@ -188,10 +188,16 @@ public sealed partial class BlockEngine : IDisposable
             block.IsOffered = false;
         }
 
+        WaitUntilDecided(block);
         if (block.TryOpen())
         {
             using var read = new BlockRead(this, block, mustVerify: false);
             block.Tenant.Host.Arena.Descriptor(block.Extent.Descriptor).ExpiresAt = expiresAt;
+        }
+
+        if (before != expiresAt && block.IsOnDisk)
+        {
+            _host.NoteExpiry(block, isSooner: expiresAt != 0 && (before == 0 || expiresAt < before));
         }
 
         return !block.IsDead;
@@ -364,12 +370,7 @@ public sealed partial class BlockEngine : IDisposable
     private bool TryLease(Block block, long heldBytes, ConnectionLeases leases, TimeSpan lease, out long until)
     {
         until = leases.Grant(block, heldBytes, lease < _options.MaxExistenceLease ? lease : _options.MaxExistenceLease);
-        var wait = new SpinWait();
-        while (block.IsClaimed && !block.IsOnDisk && !block.IsDead)
-        {
-            wait.SpinOnce();
-        }
-
+        WaitUntilDecided(block);
         if (until != 0 && block.TryOpen())
         {
             using var read = new BlockRead(this, block, mustVerify: false);
@@ -377,6 +378,16 @@ public sealed partial class BlockEngine : IDisposable
         }
 
         return !block.IsDead;
+    }
+
+    /// <summary>Somebody may be judging whether the block, which has no other copy, leaves: an instant.</summary>
+    private static void WaitUntilDecided(Block block)
+    {
+        var wait = new SpinWait();
+        while (block.IsClaimed && !block.IsOnDisk && !block.IsDead)
+        {
+            wait.SpinOnce();
+        }
     }
 
     private PrefixMatch Counted(Tenant tenant, int asked, PrefixMatch match)

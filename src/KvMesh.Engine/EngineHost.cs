@@ -120,6 +120,9 @@ internal sealed partial class EngineHost : IDisposable
 
     public bool TryLoadAndOpen(Block block) => _mover is not null && _mover.TryLoadAndOpen(block);
 
+    /// <summary>The expiry of a block that is on disk has changed.</summary>
+    public void NoteExpiry(Block block, bool isSooner) => _mover?.NoteExpiry(block, isSooner);
+
     /// <summary>After a purge: its epochs are on disk before it is acknowledged, and its space comes back at once.</summary>
     public void EndPurge()
     {
@@ -171,6 +174,7 @@ internal sealed partial class EngineHost : IDisposable
             Log.Saved(_logger, left, _options.StopBudget);
         }
 
+        _mover?.Dispose();
         _disk?.Dispose();
 
         foreach (var host in _hosts)

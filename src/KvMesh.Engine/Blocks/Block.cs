@@ -113,6 +113,9 @@ public sealed class Block
     /// <summary>Unix milliseconds; see <see cref="BlockDescriptor.ExpiresAt"/>.</summary>
     internal long ExpiresAt;
 
+    /// <summary>Whether the copy on disk says an earlier expiry than <see cref="ExpiresAt"/>, so that it should be written again.</summary>
+    internal bool IsExpiryNewer;
+
     /// <summary>Whether the payload was compared with its table since this process has it.</summary>
     internal bool IsVerified;
 

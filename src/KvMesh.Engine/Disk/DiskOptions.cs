@@ -61,7 +61,7 @@ public sealed class DiskOptions
         }
         else if (CapacityBytes < MinSegments * EffectiveSegmentBytes)
         {
-            yield return $"Engine:Disk:CapacityBytes is {CapacityBytes}; it must hold at least {MinSegments} segments of {EffectiveSegmentBytes} bytes.";
+            yield return $"Engine:Disk:CapacityBytes is {CapacityBytes}; it must hold at least {MinSegments} segments (one that is filled, one spare, one to copy into, one that serves) of {EffectiveSegmentBytes} bytes, {MinSegments * EffectiveSegmentBytes} in all.";
         }
 
         if (SyncInterval < TimeSpan.Zero)

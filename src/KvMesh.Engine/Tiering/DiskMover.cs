@@ -1,4 +1,3 @@
-using System.Text;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.Events;
@@ -12,18 +11,20 @@ namespace KvMesh.Engine.Tiering;
 /// Moves blocks between RAM and disk. Going down happens ahead of need, from the end that leaves next, so that eviction only
 /// forgets a copy; a victim that was not written in time is dropped and counted, and a put never waits for the disk.
 /// </summary>
-internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor evictor, EngineCounters counters, TimeProvider time)
+internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor evictor, EngineCounters counters, TimeProvider time) : IDisposable
 {
     /// <summary>Part of an arena that is kept clean, written ahead at its leaving end.</summary>
     private const int AheadDivisor = 16;
 
-    private const int BlocksPerStep = 256;
+    /// <summary>Blocks of one step, a hundred of which are done in a second: tiny ones come by the hundred thousand.</summary>
+    private const int BlocksPerStep = 2048;
     private const int DepthPerStep = 8192;
 
     /// <summary>Longest wait for another thread that is loading the same block.</summary>
     private static readonly TimeSpan LoadPatience = TimeSpan.FromSeconds(5);
 
     private readonly List<Block> _candidates = [];
+    private readonly DemotionWriter _writer = new(disk, registry, counters);
 
     /// <summary>Writes what leaves next, when an arena is getting full. One thread.</summary>
     public void DemoteAhead(IEnumerable<HostTier> hosts)
@@ -39,7 +40,7 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
             var isFull = IsDiskFull();
             _candidates.Clear();
             host.CollectNextToLeave(
-                _candidates, BlocksPerStep, DepthPerStep, block => !block.IsOnDisk && !block.IsDead && (!isFull || block.Hits > 0));
+                _candidates, BlocksPerStep, DepthPerStep, block => NeedsCopy(block) && !block.IsDead && (!isFull || block.Hits > 0));
             var bytes = 0L;
             foreach (var block in _candidates)
             {
@@ -48,9 +49,11 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
                     break;
                 }
 
-                bytes += block.PayloadBytes;
+                bytes += block.HeldBytes;
                 Store(block);
             }
+
+            _writer.Flush();
         }
     }
 
@@ -59,7 +62,7 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
     {
         var start = time.GetTimestamp();
         var left = 0;
-        foreach (var block in hosts.SelectMany(host => host.CollectMostValuable()).Where(block => !block.IsOnDisk))
+        foreach (var block in hosts.SelectMany(host => host.CollectMostValuable()).Where(NeedsCopy))
         {
             if (time.GetElapsedTime(start) > budget || !Store(block))
             {
@@ -67,9 +70,42 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
             }
         }
 
+        var gathered = _writer.Gathered;
+        left += _writer.Flush() ? 0 : gathered;
         disk.Sync();
         return left;
     }
+
+    /// <summary>
+    /// The block expires at another time than it did when its copy on disk was written. A copy that would live too long is given up before
+    /// this returns, so that no crash brings it back, and is written again when the block is next to leave; one that would end too
+    /// early is replaced then, and counts until it is. A block that only the disk has is brought into RAM first.
+    /// </summary>
+    public void NoteExpiry(Block block, bool isSooner)
+    {
+        if (!block.IsOnDisk || !(block.TryOpen() || TryLoadAndOpen(block)))
+        {
+            if (isSooner)
+            {
+                _writer.GiveUpCopy(block);
+            }
+
+            return;
+        }
+
+        using var read = new BlockRead(null!, block, mustVerify: false);
+        block.Tenant.Host.Arena.Descriptor(block.Extent.Descriptor).ExpiresAt = Volatile.Read(ref block.ExpiresAt);
+        if (isSooner)
+        {
+            _writer.GiveUpCopy(block);
+        }
+        else
+        {
+            Volatile.Write(ref block.IsExpiryNewer, true);
+        }
+    }
+
+    public void Dispose() => _writer.Dispose();
 
     /// <summary>
     /// Brings a block from disk into RAM and opens it. The first use of a copy below is kept at the end that leaves next; a
@@ -160,60 +196,18 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
         return isIntact;
     }
 
+    /// <summary>Writes a block, its companion first. False when the disk refuses.</summary>
     private bool Store(Block block)
     {
-        if (block.Companion is { IsOnDisk: false } companion && !block.IsCompanion)
+        if (block.Companion is { } companion && !block.IsCompanion && NeedsCopy(companion))
         {
-            Write(companion);
+            _writer.TryWrite(companion);
         }
 
-        return Write(block);
+        return _writer.TryWrite(block);
     }
 
-    /// <summary>Writes one block from where it lies. False when the disk refuses.</summary>
-    private bool Write(Block block)
-    {
-        if (block.Scope.IsPurged || !block.TryOpen())
-        {
-            return true;
-        }
-
-        using var read = new BlockRead(null!, block, mustVerify: false);
-        var extent = block.Extent;
-        var record = new DiskRecord
-        {
-            Tenant = block.Tenant.NameBytes,
-            Key = block.Key,
-            Model = Encoding.UTF8.GetBytes(block.Scope.Model),
-            Revision = Encoding.UTF8.GetBytes(block.Scope.Revision),
-            Digest = block.Digest,
-            Parent = block.Related,
-            PayloadBytes = block.PayloadBytes,
-            ExtentBytes = extent.Bytes,
-            TableChecksum = block.TableChecksum,
-            TrailerChecksum = block.TrailerChecksum,
-            Flags = block.Flags,
-            ScopeEpoch = block.Scope.Epoch,
-            Hits = block.Hits,
-            ExpiresAt = Volatile.Read(ref block.ExpiresAt),
-            LastUse = block.LastUse,
-        };
-        if (!disk.TryAppend(record, block.Tenant.Host.Arena.Data(extent.Offset, (int)extent.AllocatedBytes), out var location))
-        {
-            Interlocked.Increment(ref counters.DiskDropped);
-            return false;
-        }
-
-        block.Disk = location;
-        disk.MarkRedundant(location, redundant: true);
-        if (block.IsDead)
-        {
-            // It was removed while it was written: whoever removed it may not have seen the copy.
-            disk.Release(location, durable: true);
-        }
-
-        return true;
-    }
+    private static bool NeedsCopy(Block block) => !block.IsOnDisk || Volatile.Read(ref block.IsExpiryNewer);
 
     /// <summary>Whether what is written now drives out what is wanted.</summary>
     public bool IsDiskFull()

@@ -77,6 +77,7 @@ internal sealed class Recovery(BlockRegistry registry, TenantTable tenants, Requ
             }
 
             resident.Disk = location;
+            resident.IsExpiryNewer = record.ExpiresAt != resident.ExpiresAt;
             return true;
         }
 
