@@ -56,6 +56,8 @@ internal static class KvMeshCommand
             SimulateCommand.Create(terminal),
             BenchCommand.Create(terminal, time),
             StatusCommand.Create(terminal),
+            NodesCommand.Create(terminal),
+            UpCommand.Create(terminal, time),
             TopCommand.Create(terminal),
             PutCommand.Create(terminal),
             GetCommand.Create(terminal),

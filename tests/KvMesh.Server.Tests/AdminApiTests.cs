@@ -196,7 +196,8 @@ public sealed class AdminApiTests : IAsyncLifetime
         var routes = typeof(AdminRoutes).GetFields(BindingFlags.Public | BindingFlags.Static)
             .Select(field => (string)field.GetRawConstantValue()!)
             .Where(route => route != AdminRoutes.OpenApi)
-            .Append(AdminRoutes.Connections + "/{id}");
+            .Append(AdminRoutes.Connections + "/{id}")
+            .Append(AdminRoutes.Nodes + "/{id}");
         Assert.Equal(routes.Order(), paths.Order());
 
         var blocks = document.RootElement.GetProperty("paths").GetProperty(AdminRoutes.Blocks);

@@ -27,6 +27,7 @@ internal static class ServeCommand
             "kvmesh serve                                       loopback only, dashboard at http://127.0.0.1:8600",
             "kvmesh serve --arena 64GiB --disk 1TiB             RAM and disk for blocks",
             "kvmesh serve --resp 0.0.0.0:8602 --config node.json   reachable for LMCache fleets; node.json names the token file",
+            "kvmesh serve --redis redis-1:6379                  one of several nodes that are one cache",
             "kvmesh serve --take-over                           replace the running node without closing RESP connections",
             "SIGHUP (systemctl reload) does the same with the program and options as they are on disk.",
             "Stop it with Ctrl-C or SIGTERM: RAM blocks are saved. A second signal ends it at once.");
@@ -47,6 +48,11 @@ internal static class ServeCommand
         Announce(parse.GetValue(options.Json), node.Endpoints, configuration.Options, terminal);
         var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var onSignal = cancellationToken.Register(() => stop.TrySetResult());
+        if (parse.GetValue(options.UntilStdinEnds))
+        {
+            _ = Console.OpenStandardInput().CopyToAsync(Stream.Null, CancellationToken.None).ContinueWith(_ => stop.TrySetResult(), TaskScheduler.Default);
+        }
+
         await Task.WhenAny(stop.Task, node.Ended);
         await terminal.Error.WriteLineAsync(
             node.Ended.IsCompleted ? "kvmesh: another process took over" : "kvmesh: stopping; a second signal ends the process at once");
@@ -102,6 +108,8 @@ internal static class ServeCommand
         Listen("Http", parse.GetValue(options.Http));
         Listen("Native", parse.GetValue(options.Native));
         Listen("Resp", parse.GetValue(options.Resp));
+        Text("Mesh:Redis", options.Redis);
+        Text("Mesh:Control", options.Control);
         Bytes("Engine:ArenaBytes", options.Arena);
         Bytes("Engine:Disk:CapacityBytes", options.Disk);
         if (parse.GetValue(options.NoConsole))
@@ -134,6 +142,14 @@ internal static class ServeCommand
             }
         }
 
+        void Text(string name, Option<string> option)
+        {
+            if (parse.GetValue(option) is { } text)
+            {
+                overrides[name] = text;
+            }
+        }
+
         void Bytes(string name, SizeOption option)
         {
             if (option.IsGiven(parse))
@@ -161,6 +177,24 @@ internal static class ServeCommand
 
         public SizeOption Disk { get; } = CliOption.Size("--disk", "Disk for blocks, in the data folder. Default: none.", 0, MaxBytes, 0);
 
+        public Option<string> Redis { get; } = new("--redis")
+        {
+            Description = "Redis where the nodes of a cluster meet: they are one cache. Default: a node on its own.",
+            HelpName = "host:port",
+        };
+
+        public Option<string> Control { get; } = new("--control")
+        {
+            Description = "Host of the shared state: embedded, redis or orleans. Default: redis when --redis is given, else embedded.",
+            HelpName = "host",
+        };
+
+        public Option<bool> UntilStdinEnds { get; } = new("--until-stdin-ends")
+        {
+            Description = "Stop when standard input ends, as for a signal: the node then never outlives who started it.",
+            Hidden = true,
+        };
+
         public Option<bool> NoConsole { get; } = new("--no-console") { Description = "Serve no dashboard; 'kvmesh console' can serve it elsewhere." };
 
         public Option<bool> Insecure { get; } = new("--insecure")
@@ -184,7 +218,7 @@ internal static class ServeCommand
             Description = "Once serving, print one JSON object with the addresses on standard output.",
         };
 
-        public IEnumerable<Option> All => [DataDirectory, Http, Native, Resp, Arena, Disk, NoConsole, Insecure, Config, TakeOver, Json];
+        public IEnumerable<Option> All => [DataDirectory, Http, Native, Resp, Arena, Disk, Redis, Control, UntilStdinEnds, NoConsole, Insecure, Config, TakeOver, Json];
     }
 }
 

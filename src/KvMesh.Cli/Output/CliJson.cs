@@ -13,6 +13,7 @@ namespace KvMesh.Cli.Output;
 [JsonSerializable(typeof(DemoReport))]
 [JsonSerializable(typeof(BenchReport))]
 [JsonSerializable(typeof(ServeReport))]
+[JsonSerializable(typeof(UpReport))]
 [JsonSerializable(typeof(ValueReport))]
 [JsonSerializable(typeof(RemoveReport))]
 [JsonSerializable(typeof(SimulationReport))]

@@ -53,6 +53,17 @@ public sealed class AdminClient : IDisposable
     public Task<IReadOnlyList<ConfigurationEntry>> GetConfigurationAsync(CancellationToken cancellationToken) =>
         GetAsync(AdminRoutes.Configuration, AdminJson.Default.IReadOnlyListConfigurationEntry, cancellationToken);
 
+    /// <summary>The cluster as the node sees it.</summary>
+    public Task<ClusterStatus> GetNodesAsync(CancellationToken cancellationToken) =>
+        GetAsync(AdminRoutes.Nodes, AdminJson.Default.ClusterStatus, cancellationToken);
+
+    /// <summary>Declares a node gone, however many others are silent. False: no other member has the id.</summary>
+    public Task<bool> ForgetNodeAsync(string id, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(id);
+        return DeleteAsync($"{AdminRoutes.Nodes}/{Uri.EscapeDataString(id)}", cancellationToken);
+    }
+
     /// <summary>The last seconds of the node, oldest first.</summary>
     public Task<HistoryStatus> GetHistoryAsync(int seconds, CancellationToken cancellationToken) =>
         GetAsync($"{AdminRoutes.History}?seconds={seconds}", AdminJson.Default.HistoryStatus, cancellationToken);
@@ -105,18 +116,8 @@ public sealed class AdminClient : IDisposable
     }
 
     /// <summary>Ends one connection of the data plane. False: it was gone already.</summary>
-    public async Task<bool> EndConnectionAsync(long id, CancellationToken cancellationToken)
-    {
-        var path = new Uri($"{AdminRoutes.Connections}/{id}", UriKind.Relative);
-        using var response = await _http.DeleteAsync(path, cancellationToken).ConfigureAwait(false);
-        if (response.StatusCode == HttpStatusCode.NotFound)
-        {
-            return false;
-        }
-
-        await ThrowIfRefusedAsync(response, cancellationToken).ConfigureAwait(false);
-        return true;
-    }
+    public Task<bool> EndConnectionAsync(long id, CancellationToken cancellationToken) =>
+        DeleteAsync($"{AdminRoutes.Connections}/{id}", cancellationToken);
 
     /// <summary>The node, once a second, until the node ends the stream or the caller stops reading.</summary>
     public async IAsyncEnumerable<LiveUpdate> WatchAsync(
@@ -156,6 +157,19 @@ public sealed class AdminClient : IDisposable
     {
         var owner = tenant is null ? "" : $"tenant={Uri.EscapeDataString(tenant)}&";
         return $"{AdminRoutes.Blocks}?{owner}key={Uri.EscapeDataString(key)}";
+    }
+
+    /// <summary>False: there was nothing to delete.</summary>
+    private async Task<bool> DeleteAsync(string path, CancellationToken cancellationToken)
+    {
+        using var response = await _http.DeleteAsync(new Uri(path, UriKind.Relative), cancellationToken).ConfigureAwait(false);
+        if (response.StatusCode == HttpStatusCode.NotFound)
+        {
+            return false;
+        }
+
+        await ThrowIfRefusedAsync(response, cancellationToken).ConfigureAwait(false);
+        return true;
     }
 
     private async Task<T> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancellationToken)

@@ -81,9 +81,14 @@ public sealed partial class AccessControl : IDisposable
             return CallerOf(rights.HasFlag(AccessRights.Peer) && !tenantName.IsEmpty ? Encoding.UTF8.GetString(tenantName) : entries[index].Tenant, rights);
         }
 
-        return AdmitsPeer?.Invoke(token) == true
-            ? CallerOf(tenantName.IsEmpty ? Tenant.DefaultName : Encoding.UTF8.GetString(tenantName), PeerRights)
-            : null;
+        if (AdmitsPeer?.Invoke(token) != true)
+        {
+            return null;
+        }
+
+        // A peer that names no tenant asks about the node; whose caller it is then does not matter.
+        var named = tenantName.IsEmpty ? _tenants.Find(Tenant.DefaultName) ?? _tenants.All[0] : _tenants.Find(Encoding.UTF8.GetString(tenantName));
+        return named is null ? null : new Caller(named, PeerRights);
     }
 
     /// <summary>

@@ -38,6 +38,9 @@ public sealed class NodeView
     /// <summary>Ends a connection of the data plane. False when there is none of that id.</summary>
     public required Func<long, bool> CloseConnection { get; init; }
 
+    /// <summary>The cluster; null: the node knows of none.</summary>
+    public MeshView? Mesh { get; init; }
+
     /// <summary>Whether the node takes traffic. The composition root sets it after start and clears it before stop.</summary>
     public bool IsReady { get; set; }
 }

@@ -28,8 +28,12 @@ internal static class ProbeEndpoints
     }
 
     private static Results<ContentHttpResult, ProblemHttpResult> Ready(NodeView node) => node.IsReady
-        ? TypedResults.Text("ready\n")
+        ? TypedResults.Text(ReadyText(node))
         : Problems.Plain(StatusCodes.Status503ServiceUnavailable, "Not ready", "The node is starting or stopping.");
+
+    /// <summary>A node that is no member of its cluster serves what it has all the same, and says so.</summary>
+    private static string ReadyText(NodeView node) =>
+        node.Mesh?.Status() is { Reason.Length: > 0 } mesh ? $"ready, alone: {mesh.Reason}\n" : "ready\n";
 
     private static IResult Metrics(NodeView node, HttpRequest request)
     {

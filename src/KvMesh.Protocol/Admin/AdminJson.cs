@@ -19,5 +19,6 @@ namespace KvMesh.Protocol.Admin;
 [JsonSerializable(typeof(PurgeResult))]
 [JsonSerializable(typeof(RemoveResult))]
 [JsonSerializable(typeof(LiveUpdate))]
+[JsonSerializable(typeof(ClusterStatus))]
 [JsonSerializable(typeof(ErrorBody))]
 public sealed partial class AdminJson : JsonSerializerContext;

@@ -16,6 +16,9 @@ public static class AdminRoutes
     /// <summary>GET: list of <see cref="TenantStatus"/>.</summary>
     public const string Tenants = "/api/v1/tenants";
 
+    /// <summary>GET: <see cref="ClusterStatus"/>. DELETE <c>/{id}</c> declares a node gone.</summary>
+    public const string Nodes = "/api/v1/nodes";
+
     /// <summary>GET: list of <see cref="ConnectionStatus"/>. DELETE <c>/{id}</c> ends one.</summary>
     public const string Connections = "/api/v1/connections";
 

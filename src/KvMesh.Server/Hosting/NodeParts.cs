@@ -143,6 +143,7 @@ internal sealed partial class NodeParts
             Configuration = entries,
             Connections = doors.Connections,
             CloseConnection = doors.Close,
+            Mesh = new MeshView(mesh.Status, mesh.Membership.ForgetAsync),
             Endpoints = () => [.. http is null ? [] : new[] { new EndpointStatus("http", http.Authority) }, .. doors.Endpoints()],
         };
 

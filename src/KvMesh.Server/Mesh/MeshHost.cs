@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KvMesh.Cluster.Membership;
 using KvMesh.Cluster.Scheduling;
+using KvMesh.Protocol.Admin;
 using KvMesh.Remote.Redis.Coordination;
 using KvMesh.Server.Hosting;
 using KvMesh.Server.Telemetry;
@@ -94,6 +95,9 @@ internal sealed class MeshHost : IAsyncDisposable
 
     /// <summary>Where the nodes meet.</summary>
     public IMembershipStore Store { get; }
+
+    /// <summary>The cluster as this node sees it, for operators.</summary>
+    public ClusterStatus Status() => MeshStatus.Of(Membership, _context.Options.Mesh.Cluster, Store.Description, _context.Time);
 
     /// <summary>Joins, once the doors are bound. A store that does not answer delays nothing: the node joins when it does.</summary>
     /// <exception cref="NodeStartException">Another living node has this node's id.</exception>

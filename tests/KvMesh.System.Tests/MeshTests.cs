@@ -1,0 +1,105 @@
+using System.Diagnostics;
+using System.Text.Json;
+using KvMesh.Client.Admin;
+using KvMesh.Protocol.Admin;
+using KvMesh.TestKit;
+
+namespace KvMesh.System.Tests;
+
+/// <summary><c>kvmesh up</c>: real nodes and a real redis-server, one of them killed.</summary>
+[Trait("Category", "System")]
+public sealed class MeshTests : IAsyncDisposable
+{
+    private readonly NodeFolders _folders = new();
+
+    [Fact]
+    public async Task A_killed_node_is_noticed_and_comes_back_under_a_higher_incarnation()
+    {
+        await using var up = NodeProcess.Run(
+            ["up", "--nodes", "3", "--json", "--port", "0", "--arena", "48MiB", "--data-dir", _folders.Data], _folders.Environment);
+        var mesh = await ReadAsync(up);
+        using var first = new AdminClient(new Uri(mesh.Nodes[0].Http), null);
+        await Eventually.Holds(async () => Names(await first.GetNodesAsync(CancellationToken.None)) == "n1,n2,n3", "three nodes in the view of the first");
+        var (exitCode, output, _) = await NodeProcess.RunToEndAsync(Eventually.Patience, "nodes", "--json", "--node", mesh.Nodes[0].Http);
+        Assert.Equal(0, exitCode);
+        var before = JsonSerializer.Deserialize(output, AdminJson.Default.ClusterStatus)!;
+        Assert.Equal("n1,n2,n3", Names(before));
+
+        using (var victim = Process.GetProcessById(mesh.Nodes[1].ProcessId))
+        {
+            victim.Kill();
+            await victim.WaitForExitAsync();
+        }
+
+        using var third = new AdminClient(new Uri(mesh.Nodes[2].Http), null);
+        foreach (var witness in new[] { first, third })
+        {
+            await Eventually.Holds(async () => Names(await witness.GetNodesAsync(CancellationToken.None)) == "n1,n3", "the killed node gone");
+        }
+
+        await using var returned = NodeProcess.Run(
+            ["serve", "--json", "--data-dir", mesh.Nodes[1].DataDirectory, "--arena", "16MiB", "--http", "127.0.0.1:0", "--native", "127.0.0.1:0", "--resp", "127.0.0.1:0", "--redis", mesh.Redis],
+            new Dictionary<string, string>(_folders.Environment) { ["KVMESH_Mesh__NodeId"] = "n2", ["KVMESH_Mesh__Cluster"] = before.Cluster });
+        await returned.WaitForLineAsync(line => line.StartsWith('{'), "the line with the addresses", Eventually.Patience);
+        var incarnation = before.Nodes.Max(node => node.Incarnation);
+        await Eventually.Holds(
+            async () => (await first.GetNodesAsync(CancellationToken.None)).Nodes.Any(node => node.Id == "n2" && node.Incarnation > incarnation),
+            "the node back under a higher incarnation");
+
+        await up.SignalAsync("TERM");
+        Assert.Equal(0, await up.WaitForExitAsync(Eventually.Patience));
+        Assert.All(mesh.Nodes, node => Assert.False(Directory.Exists($"/proc/{node.ProcessId}"), $"{node.Id} is still there."));
+    }
+
+    [Fact]
+    public async Task Nodes_and_redis_end_with_the_command_however_it_ends()
+    {
+        await using var up = NodeProcess.Run(
+            ["up", "--nodes", "2", "--json", "--port", "0", "--arena", "32MiB", "--data-dir", _folders.Data], _folders.Environment);
+        var mesh = await ReadAsync(up);
+
+        await up.KillAsync();
+
+        await Eventually.Holds(() => mesh.Nodes.All(node => !Directory.Exists($"/proc/{node.ProcessId}")), "the end of both nodes");
+        var port = int.Parse(mesh.Redis.Split(':')[1], null);
+        await Eventually.Holds(() => !IsOpen(port), "the end of redis-server");
+    }
+
+    [Fact]
+    public async Task It_stops_by_itself_when_told_to()
+    {
+        await using var up = NodeProcess.Run(
+            ["up", "--nodes", "1", "--json", "--port", "0", "--arena", "16MiB", "--exit-after", "1", "--data-dir", _folders.Data], _folders.Environment);
+
+        Assert.Equal(0, await up.WaitForExitAsync(Eventually.Patience));
+        Assert.Contains(up.Output, line => line.StartsWith('{'));
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        _folders.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private static string Names(ClusterStatus status) => string.Join(',', status.Nodes.Select(node => node.Id));
+
+    private static bool IsOpen(int port)
+    {
+        try
+        {
+            using var client = new global::System.Net.Sockets.TcpClient("127.0.0.1", port);
+            return true;
+        }
+        catch (global::System.Net.Sockets.SocketException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<UpLine> ReadAsync(ChildProcess up) => JsonSerializer.Deserialize<UpLine>(
+        await up.WaitForLineAsync(line => line.StartsWith('{'), "the line with the addresses", Eventually.Patience), JsonSerializerOptions.Web)!;
+
+    private sealed record UpLine(string Redis, List<UpNode> Nodes);
+
+    private sealed record UpNode(string Id, int ProcessId, string Http, string DataDirectory);
+}
