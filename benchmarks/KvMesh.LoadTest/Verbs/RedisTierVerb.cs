@@ -66,7 +66,7 @@ internal static class RedisTierVerb
                 options.KeyFiles.Add(keyFile);
             }
 
-            return new RedisBlockTier(options, cluster, TimeProvider.System, NullLoggerFactory.Instance);
+            return new RedisBlockTier(options, cluster, [], "", TimeProvider.System, NullLoggerFactory.Instance);
         }
 
         private void CompareGets(RedisProcess redis, ConnectionMultiplexer other, BenchTier plain, BenchTier sealing)

@@ -6,6 +6,9 @@ namespace KvMesh.Server.Mesh;
 /// <summary>Attaches the Redis tier to the node's engine, when there is one.</summary>
 internal static class RedisBlocks
 {
+    /// <summary>In the data directory while Redis has not heard of all removals.</summary>
+    private const string MarkerFile = "redis-removals-pending";
+
     /// <exception cref="NodeStartException">A key or password file changed since the options were checked.</exception>
     public static void Attach(MeshContext context, StopSteps stop)
     {
@@ -17,7 +20,9 @@ internal static class RedisBlocks
 
         try
         {
-            var tier = new RedisBlockTier(options, context.Options.Mesh.Cluster, context.Time, context.Loggers);
+            var marker = Path.Combine(context.Options.DataDirectory, MarkerFile);
+            var tier = new RedisBlockTier(
+                options, context.Options.Mesh.Cluster, context.Engine.Tenants.All, marker, context.Time, context.Loggers);
             stop.Add(() => Task.Run(tier.Dispose));
             tier.Publish(context.Meter);
             context.Engine.AttachTier(tier);

@@ -18,18 +18,31 @@ public sealed class RedisBlockTier : IBlockTier, IDisposable
     private readonly RedisPresence _presence;
 
     /// <param name="cluster">Nodes of one name share blocks; at most 64 letters, digits and '-', '_', '.'.</param>
+    /// <param name="tenants">The node's tenants.</param>
+    /// <param name="markerPath">A file that is there while Redis has not heard of all removals; empty: a restart forgets them.</param>
     /// <exception cref="SecretFileException">A key or password file is not what it should be.</exception>
-    public RedisBlockTier(RedisTierOptions options, string cluster, TimeProvider time, ILoggerFactory loggers)
+    public RedisBlockTier(
+        RedisTierOptions options, string cluster, IEnumerable<Tenant> tenants, string markerPath, TimeProvider time, ILoggerFactory loggers)
     {
+        ArgumentNullException.ThrowIfNull(tenants);
         ArgumentNullException.ThrowIfNull(options);
         var logger = loggers.CreateLogger<RedisBlockTier>();
         var keys = new RedisKeys(options.Prefix, cluster);
         var cipher = new RecordCipher([.. options.KeyFiles.Select(SecretFile.ReadKey)]);
+        var marker = new RemovalMarker(markerPath, logger);
+        var hasMissedRemovals = marker.IsSet;
         _link = new RedisServerLink(options, _metrics, time, logger);
-        _removals = new RedisRemovals(_link, keys, options, _metrics, logger);
+        _removals = new RedisRemovals(_link, keys, options, _metrics, marker, logger);
         _reader = new RedisBlockReader(_link, keys, cipher, _removals, options, _metrics, time);
         _writer = new RedisBlockWriter(_link, keys, cipher, _removals, options, _metrics, time);
         _presence = new RedisPresence(_link, keys, _removals, options, _metrics);
+        if (hasMissedRemovals)
+        {
+            foreach (var tenant in tenants)
+            {
+                ForgetScope(tenant, null, null);
+            }
+        }
     }
 
     /// <inheritdoc/>

@@ -22,6 +22,7 @@ internal sealed partial class RedisRemovals : IDisposable
     private readonly RedisKeys _keys;
     private readonly RedisTierOptions _options;
     private readonly RedisTierMetrics _metrics;
+    private readonly RemovalMarker _marker;
     private readonly ILogger _logger;
     private readonly ConcurrentDictionary<BlockName, bool> _pending = new();
     private readonly ConcurrentQueue<BlockName> _queue = new();
@@ -33,12 +34,14 @@ internal sealed partial class RedisRemovals : IDisposable
     private volatile bool _isStopping;
     private volatile bool _isOverrun;
 
-    public RedisRemovals(RedisServerLink link, RedisKeys keys, RedisTierOptions options, RedisTierMetrics metrics, ILogger logger)
+    public RedisRemovals(
+        RedisServerLink link, RedisKeys keys, RedisTierOptions options, RedisTierMetrics metrics, RemovalMarker marker, ILogger logger)
     {
         _link = link;
         _keys = keys;
         _options = options;
         _metrics = metrics;
+        _marker = marker;
         _logger = logger;
         link.Opened = () => _signal.Set();
         _thread = new Thread(Run) { Name = "kvmesh-redis-removals", IsBackground = true };
@@ -71,6 +74,7 @@ internal sealed partial class RedisRemovals : IDisposable
             _queue.Enqueue(name);
         }
 
+        MarkWhileDown();
         _signal.Set();
     }
 
@@ -79,6 +83,7 @@ internal sealed partial class RedisRemovals : IDisposable
     {
         _purging.AddOrUpdate(tenant.Name, 1, static (_, count) => count + 1);
         _purges.Enqueue(new Purge(tenant, ScopeStamps.FieldOf(model, revision)));
+        MarkWhileDown();
         _signal.Set();
     }
 
@@ -103,6 +108,7 @@ internal sealed partial class RedisRemovals : IDisposable
             {
                 _link.TryRecover(_keys.Probe);
                 Deliver();
+                UpdateMarker();
             }
             catch (Exception exception)
             {
@@ -116,6 +122,32 @@ internal sealed partial class RedisRemovals : IDisposable
 
             var isWaiting = Pending > 0 || _isOverrun || !_link.IsWritable;
             _signal.WaitOne(isWaiting ? Pause : Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>Before a removal is answered that Redis will not hear of soon, the disk has heard of it.</summary>
+    private void MarkWhileDown()
+    {
+        if (!_link.IsUp)
+        {
+            _marker.Set();
+        }
+    }
+
+    private void UpdateMarker()
+    {
+        if (Pending > 0 || _isOverrun)
+        {
+            _marker.Set();
+        }
+        else if (_marker.IsSet)
+        {
+            _marker.Clear();
+            if (Pending > 0)
+            {
+                // Something came in between.
+                _marker.Set();
+            }
         }
     }
 
@@ -133,152 +165,6 @@ internal sealed partial class RedisRemovals : IDisposable
         }
     }
 
-    private bool TryPurge(Purge purge)
-    {
-        var isDone = TryAsk(connection =>
-        {
-            ScopeStamps.Ask(connection, purge.Tenant.ScopesKey);
-            connection.Send();
-            connection.Scopes.Read(connection);
-            if (purge.Field == ScopeStamps.BaseField || connection.Scopes.Count >= ScopeStamps.MaxFields)
-            {
-                Unlink(connection, purge.Tenant.ScopesKey);
-                connection.Send();
-                connection.ReadNumber();
-                return;
-            }
-
-            connection.Commands.Begin(4);
-            connection.Commands.Add("HSET"u8);
-            connection.Commands.Add(purge.Tenant.ScopesKey);
-            connection.Commands.Add(System.Text.Encoding.UTF8.GetBytes(purge.Field));
-            connection.Commands.Add(ScopeStamps.NewValue());
-            connection.Send();
-            connection.ReadNumber();
-        });
-        if (isDone)
-        {
-            _purges.TryDequeue(out _);
-            Ended(purge);
-        }
-
-        return isDone;
-    }
-
-    /// <summary>Too much was removed to name it: every tenant that this node knows starts anew.</summary>
-    private bool TryVoidEverything()
-    {
-        var known = _known.Values.ToArray();
-        var isDone = TryAsk(connection =>
-        {
-            foreach (var tenant in known)
-            {
-                Unlink(connection, tenant.ScopesKey);
-                connection.Send();
-                connection.ReadNumber();
-            }
-        });
-        if (isDone)
-        {
-            LogOverrun(_options.Address, MaxPending);
-            _queue.Clear();
-            _pending.Clear();
-            _isOverrun = false;
-        }
-
-        return isDone;
-    }
-
-    private bool TryRemoveBatch()
-    {
-        var batch = new List<BlockName>(MaxBatch);
-        foreach (var name in _queue.Take(MaxBatch))
-        {
-            batch.Add(name);
-        }
-
-        var isDone = TryAsk(connection => RemoveBatch(connection, batch));
-        if (isDone)
-        {
-            foreach (var name in batch)
-            {
-                _queue.TryDequeue(out _);
-                _pending.TryRemove(name, out _);
-            }
-
-            Interlocked.Add(ref _metrics.Removed, batch.Count);
-        }
-
-        return isDone;
-    }
-
-    /// <summary>The heads tell which other parts there are; heads go first, so that nobody begins to read what is going.</summary>
-    private void RemoveBatch(RedisConnection connection, List<BlockName> batch)
-    {
-        Span<byte> key = stackalloc byte[RedisKeys.MaxBytes];
-        Span<byte> prefix = stackalloc byte[RecordHead.Bytes];
-        foreach (var name in batch)
-        {
-            var headKey = key[.._keys.WriteHead(name, key)];
-            RedisBlockWriter.AskHead(connection, headKey);
-            Unlink(connection, headKey);
-        }
-
-        connection.Send();
-        var parts = 0;
-        foreach (var name in batch)
-        {
-            var bytes = connection.ReadValueHead(RecordHead.Bytes);
-            connection.Replies.Receive(prefix[..bytes]);
-            connection.Replies.EndBulk();
-            connection.ReadNumber();
-            if (bytes == RecordHead.Bytes && RecordHead.TryRead(prefix, out var head))
-            {
-                for (var part = 1; part < head.Parts; part++, parts++)
-                {
-                    Unlink(connection, key[.._keys.WritePart(name, part, head.Generation, key)]);
-                }
-            }
-        }
-
-        if (parts > 0)
-        {
-            connection.Send();
-            for (; parts > 0; parts--)
-            {
-                connection.ReadNumber();
-            }
-        }
-    }
-
-    private static void Unlink(RedisConnection connection, ReadOnlySpan<byte> key)
-    {
-        connection.Commands.Begin(2);
-        connection.Commands.Add("UNLINK"u8);
-        connection.Commands.Add(key);
-    }
-
-    private bool TryAsk(Action<RedisConnection> ask)
-    {
-        if (!_link.TryBegin(_options.Deadline, out var connection))
-        {
-            return false;
-        }
-
-        IOException? failure = null;
-        try
-        {
-            ask(connection);
-        }
-        catch (IOException exception)
-        {
-            failure = exception;
-        }
-
-        _link.End(connection, failure);
-        return failure is null;
-    }
-
     private void Ended(Purge purge)
     {
         while (_purging.TryGetValue(purge.Tenant.Name, out var count))
@@ -289,15 +175,6 @@ internal sealed partial class RedisRemovals : IDisposable
             }
         }
     }
-
-    [LoggerMessage(4111, LogLevel.Warning, "More than {Limit} removals waited for the Redis tier at {Address}; all copies of this node's tenants there are void instead.")]
-    private partial void LogOverrun(string address, int limit);
-
-    [LoggerMessage(4112, LogLevel.Warning, "The Redis tier at {Address} was not told of {Count} removals before this node stopped: other nodes see those blocks until they expire.")]
-    private partial void LogLost(string address, long count);
-
-    [LoggerMessage(4113, LogLevel.Error, "A step of the Redis tier's removals failed; they go on.")]
-    private partial void LogStepFailed(Exception exception);
 
     private readonly record struct Purge(TenantKeys Tenant, string Field);
 }

@@ -178,6 +178,27 @@ public sealed class FaultTests : IAsyncLifetime
         await Eventually.Holds(() => reader.Read(TierNode.Key(2)) is [2], "the other block is read");
     }
 
+    [Fact]
+    public async Task Removals_that_Redis_did_not_hear_of_outlive_the_node()
+    {
+        var marker = Path.Combine(_server.Folder, "marker");
+        var node = new TierNode(_server.Address, TierNode.Impatient, marker: marker);
+        Assert.True(node.Store(TierNode.Key(1), [1]));
+        Assert.False(File.Exists(marker));
+        await _server.Process.SignalAsync("STOP");
+        node.Engine.Remove(node.Tenant, TierNode.Key(1));
+        await Eventually.Holds(() => File.Exists(marker), "the marker");
+        await Eventually.Run(node.Dispose).Within("the end of the node");
+
+        await _server.Process.SignalAsync("CONT");
+        using var next = new TierNode(_server.Address, TierNode.Impatient, marker: marker);
+        await Eventually.Holds(() => !File.Exists(marker), "Redis was told");
+        using var reader = Node();
+        Assert.Null(reader.Read(TierNode.Key(1)));
+        Assert.Equal(0, reader.Metrics.Hits);
+        await StoresAgain(next);
+    }
+
     [Theory]
     [InlineData("HTTP/1.1 400 Bad Request\r\n\r\n")]
     [InlineData("+PONG\r\n*2\r\n$4\r\nbase\r\n$999999999999\r\n")]

@@ -16,7 +16,8 @@ internal sealed class TierNode : IDisposable
     private readonly TestEngine _engine;
 
     public TierNode(
-        string address, Action<RedisTierOptions>? configure = null, Action<EngineOptions>? configureEngine = null, string cluster = "test")
+        string address, Action<RedisTierOptions>? configure = null, Action<EngineOptions>? configureEngine = null, string cluster = "test",
+        string marker = "")
     {
         Address = address;
         var options = new RedisTierOptions
@@ -35,7 +36,7 @@ internal sealed class TierNode : IDisposable
             engine.FarTiers.OffersLeaving = false;
             configureEngine?.Invoke(engine);
         });
-        Tier = new RedisBlockTier(options, cluster, TimeProvider.System, NullLoggerFactory.Instance);
+        Tier = new RedisBlockTier(options, cluster, Engine.Tenants.All, marker, TimeProvider.System, NullLoggerFactory.Instance);
         Engine.AttachTier(Tier);
     }
 
