@@ -147,6 +147,8 @@ internal sealed partial class EngineHost : IDisposable
             _hosts[0].Arena.Header.Incarnation, _startedAt, [.. TierSnapshots()], hosts, [.. Tenants.All.Select(SnapshotOf)], Traffic(), Integrity())
         {
             FarTiers = [.. _far?.Tiers.Select(tier => tier.Snapshot()) ?? []],
+            PeerReads = Counters.PeerReads,
+            PeerReadBytes = Counters.PeerReadBytes,
         };
     }
 

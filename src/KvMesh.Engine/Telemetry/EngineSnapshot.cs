@@ -14,6 +14,11 @@ public sealed record EngineSnapshot(
 {
     /// <summary>Tiers beyond this node, in the order in which they are asked.</summary>
     public IReadOnlyList<FarTierSnapshot> FarTiers { get; init; } = [];
+
+    /// <summary>Reads of other nodes that were answered with a block, and its payload bytes. They are no reads of the traffic.</summary>
+    public long PeerReads { get; init; }
+
+    public long PeerReadBytes { get; init; }
 }
 
 /// <summary>Occupancy of one tier ("host", "disk") and what was found in it.</summary>

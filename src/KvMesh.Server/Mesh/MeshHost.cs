@@ -65,9 +65,10 @@ internal sealed class MeshHost : IAsyncDisposable
         var seat = new MembershipSeat(record, state.Owner, state.Incarnation, state.IdentityOf(mesh.Cluster), state.Save);
         Membership = new Membership(Store, seat, _times, Orders, context.Time, context.Loggers);
         _stop.Add(() => Membership.DisposeAsync().AsTask());
-        RedisBlocks.Attach(context, _stop);
         Map = new MeshMap(context, Self, Membership, Credential);
         _stop.Add(() => Map.DisposeAsync().AsTask());
+        PeerReads.Attach(context, Map.Locator, Membership, Credential, _stop);
+        RedisBlocks.Attach(context, _stop);
         MeshMetrics.Add(context.Meter, Membership, context.Time);
     }
 
@@ -121,6 +122,8 @@ internal sealed class MeshHost : IAsyncDisposable
     /// <summary>Stops taking part. A node that hands over to a successor says no goodbye: the successor goes on under its id.</summary>
     public async Task StopAsync(bool isHandingOver)
     {
+        // Nobody who closes a door waits for another node.
+        _context.Engine.StopFetching();
         if (_capacityTimer is not null)
         {
             await _capacityTimer.DisposeAsync().ConfigureAwait(false);

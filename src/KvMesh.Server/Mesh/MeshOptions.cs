@@ -1,3 +1,4 @@
+using KvMesh.Remote.Peers;
 using KvMesh.Remote.Redis.Blocks;
 using KvMesh.Server.Options;
 
@@ -40,6 +41,9 @@ public sealed class MeshOptions
 
     /// <summary>Silence after which a node counts as gone, while Redis answers and other nodes are heard; it is noticed within this and two heartbeats.</summary>
     public TimeSpan FailureTime { get; set; } = TimeSpan.FromSeconds(3.5);
+
+    /// <summary>Reading blocks from other nodes.</summary>
+    public PeerOptions Peers { get; set; } = new();
 
     /// <summary>Redis as a tier for blocks below RAM and disk, shared by all nodes.</summary>
     public RedisTierOptions RedisBlocks { get; set; } = new();

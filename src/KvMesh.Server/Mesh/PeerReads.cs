@@ -1,0 +1,54 @@
+using System.Diagnostics.Metrics;
+using KvMesh.Cluster.Map;
+using KvMesh.Cluster.Membership;
+using KvMesh.Engine;
+using KvMesh.Engine.FarTiers;
+using KvMesh.Remote.Peers;
+using KvMesh.Server.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace KvMesh.Server.Mesh;
+
+/// <summary>Attaches the other nodes as a tier of this one, on a node that has others.</summary>
+internal static class PeerReads
+{
+    public static void Attach(MeshContext context, IBlockLocator locator, IClusterViews views, PeerCredential credential, StopSteps stop)
+    {
+        if (!MeshOptionsRules.IsShared(context.Options.Mesh))
+        {
+            return;
+        }
+
+        var tier = new PeerTier(locator, views, new PeerContext(
+            views.Self, credential, context.Options.Mesh.Peers, context.Options.Net.CongestionControl, context.Time,
+            context.Loggers.CreateLogger<PeerTier>()));
+        stop.Add(tier);
+        Publish(context.Meter, context.Engine, tier);
+        context.Engine.AttachTier(tier);
+    }
+
+    private static void Publish(Meter meter, BlockEngine engine, PeerTier tier)
+    {
+        meter.CreateObservableCounter("kvmesh.peer.reads", () => Reads(engine, tier), "{block}", "Blocks that other nodes were asked for, by outcome.");
+        meter.CreateObservableCounter("kvmesh.peer.read", () => Figures(engine, tier).HitBytes, "By", "Payload bytes that came from other nodes.");
+        meter.CreateObservableCounter("kvmesh.peer.mismatches", () => Figures(engine, tier).Mismatches, "{chunk}", "Chunks from other nodes that were not what was promised; none was used.");
+        meter.CreateObservableCounter("kvmesh.peer.hedges", () => tier.Peers().Sum(peer => peer.Hedges), "{read}", "Reads in which a second node was asked because the first was slow.");
+        meter.CreateObservableCounter("kvmesh.peer.served", () => engine.Snapshot().PeerReads, "{block}", "Reads of other nodes that this one answered with a block.");
+        meter.CreateObservableGauge("kvmesh.peer.connections", () => tier.Peers().Sum(peer => peer.Connections), "{connection}", "Connections to other nodes for reading blocks.");
+        meter.CreateObservableGauge("kvmesh.peer.left_alone", () => tier.Peers().Count(peer => !peer.IsClosed), "{node}", "Nodes that are not read from now, because they failed.");
+    }
+
+    private static FarTierSnapshot Figures(BlockEngine engine, PeerTier tier) =>
+        engine.Snapshot().FarTiers.First(far => far.Name == tier.Name);
+
+    private static IEnumerable<Measurement<long>> Reads(BlockEngine engine, PeerTier tier)
+    {
+        var figures = Figures(engine, tier);
+        yield return Of("hit", figures.Hits);
+        yield return Of("miss", figures.Misses - figures.FalseHits);
+        yield return Of("false_hit", figures.FalseHits);
+        yield return Of("failed", figures.Failures);
+
+        static Measurement<long> Of(string outcome, long count) => new(count, new KeyValuePair<string, object?>("kvmesh.outcome", outcome));
+    }
+}
