@@ -1,0 +1,141 @@
+using KvMesh.Cluster.Sequences;
+using KvMesh.Protocol.Sequences;
+using KvMesh.Remote.Redis.Sequences;
+using KvMesh.TestKit.Sequences;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace KvMesh.Remote.Tests.Sequences;
+
+/// <summary>A Redis that dies, hangs and comes back: refusals in the meantime, nothing acknowledged is lost, and nobody has to help.</summary>
+public sealed class RedisSequenceFaultTests
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    private static readonly SequenceId Chat = new("tenant", "chat");
+
+    [Fact]
+    public async Task No_acknowledged_append_is_lost_when_redis_is_killed_and_restarted()
+    {
+        await using var redis = new SequenceRedis();
+        await redis.InitializeAsync();
+        using var store = Store(redis, TimeSpan.FromSeconds(2));
+        await using var host = Host(store);
+        var epoch = (await host.ExecuteAsync(Chat, SequenceCommands.Open(), default)).Info!.Epoch;
+        long acknowledged = 0;
+        var refusals = 0;
+        using var stop = new CancellationTokenSource();
+        var writer = Task.Run(async () =>
+        {
+            // As a client does: the same request again until it is known what became of it.
+            for (ulong request = 1; !stop.IsCancellationRequested; request++)
+            {
+                var append = SequenceCommands.Append(epoch, Interlocked.Read(ref acknowledged), requestId: request);
+                SequenceReply reply;
+                while (!(reply = await host.ExecuteAsync(Chat, append, default)).IsOk)
+                {
+                    Assert.True(reply.Refusal == SequenceRefusal.Unavailable, $"{reply.Refusal}: {reply.Text}");
+                    Interlocked.Increment(ref refusals);
+                    await Task.Delay(20);
+                }
+
+                Interlocked.Exchange(ref acknowledged, reply.Info!.Blocks);
+            }
+        });
+
+        await EventuallyAsync("appends before the kill", () => Interlocked.Read(ref acknowledged) >= 200);
+        await redis.KillAsync();
+        await EventuallyAsync("refusals while Redis is down", () => Volatile.Read(ref refusals) > 0);
+        var atKill = Interlocked.Read(ref acknowledged);
+        await redis.StartAsync();
+        await EventuallyAsync("appends after the restart", () => Interlocked.Read(ref acknowledged) >= atKill + 40);
+        await stop.CancelAsync();
+        await writer.WaitAsync(Patience);
+
+        var found = await host.FindAsync(Chat, default);
+        Assert.Equal((Interlocked.Read(ref acknowledged), acknowledged / 4), (found.Info!.Blocks, found.Info.Segments));
+        for (var first = 0; first < found.Info.Segments; first += 512)
+        {
+            var page = await host.ReadRowsAsync(Chat, first, 512, default);
+            Assert.All(page.Rows.ToArray().Select((row, index) => (row, index)), pair => Assert.Equal((uint)(first + pair.index) * 4, pair.row.StartBlock));
+        }
+    }
+
+    [Fact]
+    public async Task A_redis_that_hangs_costs_a_deadline_and_not_more()
+    {
+        await using var redis = new SequenceRedis();
+        await redis.InitializeAsync();
+        using var store = Store(redis, TimeSpan.FromMilliseconds(300));
+        await using var host = Host(store);
+        var opened = await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
+        await redis.SignalAsync("STOP");
+        try
+        {
+            var refused = await host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 5), default).AsTask().WaitAsync(Patience);
+            Assert.Equal(SequenceRefusal.Unavailable, refused.Refusal);
+
+            // Many callers: all are told, and after a run of failures without waiting for Redis at all.
+            var texts = new List<string>();
+            for (var index = 0; index < 40; index++)
+            {
+                texts.Add((await host.FindAsync(new SequenceId("tenant", $"other{index}"), default).AsTask().WaitAsync(Patience)).Text);
+            }
+
+            Assert.Contains(texts, text => text.Contains("left alone", StringComparison.Ordinal));
+        }
+        finally
+        {
+            await redis.SignalAsync("CONT");
+        }
+
+        // The append that nobody waited for may have happened in the end; the same request id says so, and it happened once.
+        SequenceReply reply = default;
+        await EventuallyAsync("an answer after Redis woke up", async () =>
+        {
+            reply = await host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 5), default);
+            return reply.IsOk;
+        });
+        Assert.Equal((4, 1), (reply.Info!.Blocks, reply.Info.Segments));
+    }
+
+    [Fact]
+    public async Task A_redis_without_memory_refuses_steps_and_keeps_what_it_has()
+    {
+        await using var redis = new SequenceRedis();
+        await redis.InitializeAsync();
+        using var store = Store(redis, TimeSpan.FromSeconds(20));
+        await using var host = Host(store);
+        var opened = await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
+        await redis.Connection.GetDatabase().ExecuteAsync("CONFIG", "SET", "maxmemory", "1mb");
+        await redis.Connection.GetDatabase().ExecuteAsync("CONFIG", "SET", "maxmemory-policy", "noeviction");
+        var refused = await host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 9), default);
+        Assert.Equal(SequenceRefusal.Unavailable, refused.Refusal);
+        Assert.Contains("OOM", refused.Text, StringComparison.Ordinal);
+        await redis.Connection.GetDatabase().ExecuteAsync("CONFIG", "SET", "maxmemory", "0");
+        Assert.Equal(4, (await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 9), default))).Blocks);
+    }
+
+    private static RedisSequenceStore Store(SequenceRedis redis, TimeSpan deadline) => new(redis.Connection, new RedisSequenceStoreOptions { Deadline = deadline }, TimeProvider.System);
+
+    private static SequenceHost Host(RedisSequenceStore store) => new(store, new SequenceHostOptions { Node = "red" }, TimeProvider.System, NullLoggerFactory.Instance);
+
+    /// <summary>An answer from a Redis that is well, on a machine that may be slow.</summary>
+    private static async Task<SequenceInfo> ReplyAsync(Func<ValueTask<SequenceReply>> ask)
+    {
+        SequenceReply reply = default;
+        await EventuallyAsync("an answer", async () => (reply = await ask()).Refusal != SequenceRefusal.Unavailable);
+        Assert.True(reply.IsOk, $"{reply.Refusal}: {reply.Text}");
+        return reply.Info!;
+    }
+
+    private static Task EventuallyAsync(string what, Func<bool> isTrue) => EventuallyAsync(what, () => Task.FromResult(isTrue()));
+
+    private static async Task EventuallyAsync(string what, Func<Task<bool>> isTrue)
+    {
+        var since = TimeProvider.System.GetTimestamp();
+        while (!await isTrue())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(since) < Patience, $"{what}: missing after {Patience.TotalSeconds} s");
+            await Task.Delay(20);
+        }
+    }
+}
