@@ -16,6 +16,7 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     DiskVerb.Create(),
     RestartVerb.Create(),
     RedisTierVerb.Create(),
+    SequencesVerb.Create(),
     LoopServer.Create(),
 };
 

@@ -63,6 +63,7 @@ internal static class KvMeshCommand
             GetCommand.Create(terminal),
             RemoveCommand.Create(terminal),
             PurgeCommand.Create(terminal),
+            SeqCommand.Create(terminal),
             ConsoleCommand.Create(terminal),
             TokenCommand.Create(terminal),
         };

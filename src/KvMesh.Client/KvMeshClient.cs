@@ -4,6 +4,7 @@ using System.Text;
 using KvMesh.Client.Connections;
 using KvMesh.Client.Operations;
 using KvMesh.Client.SharedMemory;
+using KvMesh.Client.Sequences;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Keys;
 using KvMesh.Protocol.Native.Messages;
@@ -33,6 +34,7 @@ public sealed class KvMeshClient : IAsyncDisposable
         _reader = new BlockReader(pool, options.VerifyChecksums);
         _opener = new BlockOpener(pool, _reader, options.Time, options.VerifyChecksums);
         _writer = new BlockWriter(pool);
+        Sequences = new SequenceClient(pool);
         Hello = first.Hello;
         Transport = first.Arena is not null ? ClientTransport.SharedMemory : first.IsUnix ? ClientTransport.Unix : ClientTransport.Tcp;
     }
@@ -45,6 +47,9 @@ public sealed class KvMeshClient : IAsyncDisposable
 
     /// <summary>The tenant that the token belongs to.</summary>
     public string Tenant => Hello.Tenant;
+
+    /// <summary>Sequences of this tenant.</summary>
+    public SequenceClient Sequences { get; }
 
     private bool SharesMemory => Transport == ClientTransport.SharedMemory;
 

@@ -1,4 +1,5 @@
 using System.Net;
+using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Native;
@@ -48,6 +49,11 @@ internal sealed class NodeFixture : IAsyncDisposable
 
     public ConnectionHost Host => _host;
 
+    /// <summary>Sequences in memory; they stay when the node is cut off.</summary>
+    public SequenceHost Sequences { get; } = new(
+        new EmbeddedSequenceStore(null, new SequenceRules(), TimeProvider.System, NullLoggerFactory.Instance),
+        new SequenceHostOptions { Node = "test" }, TimeProvider.System, NullLoggerFactory.Instance);
+
     private string? TokenFile { get; }
 
     public string Address(ClientTransport transport) => transport == ClientTransport.Tcp ? $"tcp://{Endpoint}" : $"unix:{UnixPath}";
@@ -91,6 +97,7 @@ internal sealed class NodeFixture : IAsyncDisposable
         }
 
         await StopAsync();
+        await Sequences.DisposeAsync();
         Engine.Dispose();
         _directory.Dispose();
     }
@@ -104,7 +111,7 @@ internal sealed class NodeFixture : IAsyncDisposable
             : new AccessControl(Engine.Engine.Tenants, TokenFile, TimeProvider.System, NullLoggerFactory.Instance);
         _host = new ConnectionHost(new SocketOptions(), _metrics, TimeProvider.System, NullLogger<ConnectionHost>.Instance);
         var options = new NativeOptions { NodeId = "test", Incarnation = 1, UnixSocketPath = UnixPath };
-        var factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, _change?.Invoke(options) ?? options, _stopping.Token);
+        var factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, _change?.Invoke(options) ?? options, _stopping.Token) { Sequences = Sequences };
         Endpoint = (IPEndPoint)_host.Listen(endpoint, factory);
         _host.Listen(StreamEndpoint.Unix(UnixPath), factory);
         _host.Start();

@@ -54,7 +54,7 @@ public sealed partial class OperatingManualTests
         Assert.All(names, name => Assert.Contains($"`{name}`", Manual, StringComparison.Ordinal));
     }
 
-    [GeneratedRegex(@"`((?:Http|Native|Resp|Unix|Net|Mesh|Access|Engine|Telemetry|Log):[A-Za-z:]+)`")]
+    [GeneratedRegex(@"`((?:Http|Native|Resp|Unix|Net|Mesh|Sequences|Access|Engine|Telemetry|Log):[A-Za-z:]+)`")]
     private static partial Regex OptionName();
 
     [GeneratedRegex(@"^# TYPE (kvmesh_\w+) ", RegexOptions.Multiline)]

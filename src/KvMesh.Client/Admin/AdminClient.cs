@@ -11,7 +11,7 @@ namespace KvMesh.Client.Admin;
 /// The admin API of one node. Any method throws <see cref="AdminRefusedException"/> when the node answers and refuses, and
 /// <see cref="HttpRequestException"/> or <see cref="IOException"/> when it does not answer.
 /// </summary>
-public sealed class AdminClient : IDisposable
+public sealed partial class AdminClient : IDisposable
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(30);

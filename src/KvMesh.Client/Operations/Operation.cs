@@ -51,6 +51,9 @@ internal abstract class Operation
     /// <summary>Why the node refused.</summary>
     public string Refusal { get; private set; } = "";
 
+    /// <summary>The kind of refusal.</summary>
+    public NativeStatus RefusalStatus { get; private set; }
+
     /// <summary>Keys that the request names.</summary>
     protected virtual int KeyCount => 1;
 
@@ -106,6 +109,7 @@ internal abstract class Operation
             if (header.Status.IsRefusal())
             {
                 Refusal = Encoding.UTF8.GetString(reader.Head);
+                RefusalStatus = header.Status;
                 reader.Skip(header.PayloadBytes);
             }
             else

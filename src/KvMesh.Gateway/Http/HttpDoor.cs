@@ -46,6 +46,7 @@ public static class HttpDoor
         AdminEndpoints.Map(application, node, history, new PrefixSampler(node));
         BlockEndpoints.Map(application, node);
         MeshEndpoints.Map(application, node);
+        SequenceEndpoints.Map(application, node);
         new LiveEndpoint(node, history, application.Lifetime.ApplicationStopping).Map(application);
         ProbeEndpoints.Map(application, node);
         application.MapOpenApi(AdminRoutes.OpenApi);

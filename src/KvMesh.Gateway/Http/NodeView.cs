@@ -1,3 +1,4 @@
+using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Http.Metrics;
@@ -40,6 +41,9 @@ public sealed class NodeView
 
     /// <summary>The cluster; null: the node knows of none.</summary>
     public MeshView? Mesh { get; init; }
+
+    /// <summary>Host of the node's sequences; null: it has none, and their routes do not exist.</summary>
+    public ISequenceHost? Sequences { get; init; }
 
     /// <summary>Whether the node takes traffic. The composition root sets it after start and clears it before stop.</summary>
     public bool IsReady { get; set; }

@@ -34,6 +34,9 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
 
     public FrameWriter Writer { get; } = new();
 
+    /// <summary>Answers that the control plane still works on, in the order of their requests.</summary>
+    public OwedAnswers Owed { get; } = new();
+
     /// <summary>The stream of this run.</summary>
     public IByteChannel Channel { get; set; } = null!;
 

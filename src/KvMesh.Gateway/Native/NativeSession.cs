@@ -2,6 +2,7 @@ using KvMesh.Gateway.Native.Peers;
 using KvMesh.Gateway.SharedMemory;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Native.Messages;
 using KvMesh.Protocol.Sockets;
 
 namespace KvMesh.Gateway.Native;
@@ -24,6 +25,7 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
         {
             if (!_exchange.Receiver.HasFrame || _exchange.Writer.PendingBytes > MaxPendingBytes)
             {
+                _exchange.Owed.Settle(_exchange.Writer);
                 _exchange.Writer.Flush(channel);
             }
 
@@ -65,6 +67,12 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
             return false;
         }
 
+        if (!request.Verb.IsSequence())
+        {
+            // Answers come in order: what the control plane still works on goes before this one's.
+            _exchange.Owed.Settle(_exchange.Writer);
+        }
+
         if (request.Verb == Verb.Hello)
         {
             return request.PayloadBytes == 0 && HelloHandler.TryHandle(_exchange);
@@ -89,6 +97,12 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
 
     private void Serve(in FrameHeader request)
     {
+        if (request.Verb.IsSequence())
+        {
+            SequenceHandler.Handle(_exchange);
+            return;
+        }
+
         switch (request.Verb)
         {
             case Verb.Ping:

@@ -1,3 +1,4 @@
+using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Native.Peers;
@@ -24,6 +25,13 @@ public sealed class NativeSessionFactory(
 
     public string Protocol => "native";
 
+    /// <summary>Host of the node's sequences; null: their verbs are refused. Set before the first session.</summary>
+    public ISequenceHost? Sequences
+    {
+        get => _services.Sequences;
+        init => _services.Sequences = value;
+    }
+
     public IConnectionSession Create(ConnectionInfo connection) => new NativeSession(_services, connection);
 }
 
@@ -39,4 +47,6 @@ internal sealed record NativeServices(
         get => _peers;
         set => _peers = value;
     }
+
+    public ISequenceHost? Sequences { get; set; }
 }

@@ -34,6 +34,10 @@ public static class AdminRoutes
     /// <summary>POST <see cref="PurgeRequest"/>: <see cref="PurgeResult"/>.</summary>
     public const string Purge = "/api/v1/purge";
 
+    /// <summary>GET <c>?tenant=&amp;after=&amp;count=</c>: <see cref="SequenceList"/>. POST <see cref="SequenceOpenRequest"/>. Below <c>/{name}</c>: GET and DELETE of
+    /// one <see cref="SequenceStatus"/>; GET <c>segments?first=&amp;count=</c>: <see cref="SegmentList"/>; POST append, fork, pin, park and resume.</summary>
+    public const string Sequences = "/api/v1/sequences";
+
     /// <summary>GET: server-sent events "update", each a <see cref="LiveUpdate"/>.</summary>
     public const string Live = "/api/v1/live";
 

@@ -32,6 +32,9 @@ public enum NativeStatus : byte
     /// <summary>The bytes of an offered block are wanted.</summary>
     Wanted = 8,
 
+    /// <summary>A command for a sequence changed nothing; the head names the reason.</summary>
+    SequenceRefused = 16,
+
     UnsupportedVersion = 64,
     UnknownVerb = 65,
     BadRequest = 66,

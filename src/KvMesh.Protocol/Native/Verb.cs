@@ -33,6 +33,18 @@ public enum Verb : byte
 
     /// <summary>Lists the blocks of a node, page by page, for its directories. Peers only.</summary>
     Inventory = 18,
+
+    /// <summary>The verbs of sequences stand together: the control plane answers them.</summary>
+    SequenceOpen = 32,
+    SequenceAppend = 33,
+    SequenceFork = 34,
+    SequencePin = 35,
+    SequencePark = 36,
+    SequenceResume = 37,
+    SequenceClose = 38,
+    SequenceShow = 39,
+    SequenceRows = 40,
+    SequenceList = 41,
 }
 
 /// <summary>How a frame is to be taken. Sent on the wire: append only.</summary>

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Native;
@@ -22,11 +23,12 @@ internal sealed class DataPlane : IDisposable
     private readonly ConnectionHost _host;
 
     public DataPlane(
-        NodeOptions options, BlockEngine engine, AccessControl access, GatewayMetrics metrics, TimeProvider time, ILoggerFactory loggers)
+        NodeOptions options, BlockEngine engine, AccessControl access, GatewayMetrics metrics, ISequenceHost sequences, TimeProvider time,
+        ILoggerFactory loggers)
     {
         _host = new ConnectionHost(options.Net, metrics, time, loggers.CreateLogger<ConnectionHost>());
         Resp = new RespSessionFactory(engine, access, options.Resp.Rules, options.Engine.MaxBlockBytes, metrics, time) { CloseConnection = _host.CloseConnection };
-        Native = new NativeSessionFactory(engine, access, metrics, NativeOptionsOf(options, engine), _stopping.Token);
+        Native = new NativeSessionFactory(engine, access, metrics, NativeOptionsOf(options, engine), _stopping.Token) { Sequences = sequences };
     }
 
     public NativeSessionFactory Native { get; }

@@ -121,7 +121,7 @@ internal sealed partial class NodeParts
         var meters = Own(new NodeMeterFactory());
         var collector = Own(new MeterCollector(meter => IsOwn(meter, metrics, figures, meters), metrics, Resource()));
         var mesh = OpenMesh(engine, access, figures.Meter);
-        var doors = Own(new DataPlane(_options, engine, access, metrics, _surroundings.Time, _loggers));
+        var doors = Own(new DataPlane(_options, engine, access, metrics, mesh.Sequences, _surroundings.Time, _loggers));
         _stop.Add(doors.StopAsync);
         doors.Native.Peers = mesh.Map.Door;
         if (inherit is null)
@@ -138,6 +138,7 @@ internal sealed partial class NodeParts
             Engine = engine,
             Access = access,
             Metrics = metrics,
+            Sequences = mesh.Sequences,
             Time = _surroundings.Time,
             Collector = collector,
             Configuration = entries,

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using KvMesh.Cluster.Membership;
 using KvMesh.Cluster.Scheduling;
+using KvMesh.Cluster.Sequences;
 using KvMesh.Protocol.Admin;
 using KvMesh.Remote.Redis.Coordination;
 using KvMesh.Server.Hosting;
@@ -70,6 +71,7 @@ internal sealed class MeshHost : IAsyncDisposable
         PeerReads.Attach(context, Map.Locator, Membership, Credential, _stop);
         RedisBlocks.Attach(context, _stop);
         MeshMetrics.Add(context.Meter, Membership, context.Time);
+        Sequences = MeshSequences.Open(context, _stop);
     }
 
     public NodeId Self { get; }
@@ -93,6 +95,9 @@ internal sealed class MeshHost : IAsyncDisposable
 
     /// <summary>The connection to Redis for what is coordinated there; null on a node of its own.</summary>
     public RedisLink? Link { get; }
+
+    /// <summary>Sessions of applications.</summary>
+    public ISequenceHost Sequences { get; }
 
     /// <summary>Where the nodes meet.</summary>
     public IMembershipStore Store { get; }

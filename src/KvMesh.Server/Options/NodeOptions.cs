@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Server.Mesh;
@@ -41,6 +42,9 @@ public sealed class NodeOptions
 
     /// <summary>How the node works with others as one cache.</summary>
     public MeshOptions Mesh { get; set; } = new();
+
+    /// <summary>What sequences may take: sessions of applications, with their segments and pins.</summary>
+    public SequenceOptions Sequences { get; set; } = new();
 
     /// <summary>Who may do what.</summary>
     public AccessOptions Access { get; set; } = new();

@@ -1,4 +1,5 @@
 using System.Text;
+using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Native;
@@ -23,12 +24,12 @@ internal sealed class NativeSessionFixture : IDisposable
     private ulong _lastId;
 
     public NativeSessionFixture(bool isGreeted = true, Action<EngineOptions>? configure = null, int maxBlockBytes = 1 << 20,
-        Func<NativeOptions, NativeOptions>? change = null)
+        Func<NativeOptions, NativeOptions>? change = null, ISequenceHost? sequences = null)
     {
         Engine = new TestEngine(configure);
         _access = new AccessControl(Engine.Engine.Tenants, NullLoggerFactory.Instance);
         var options = new NativeOptions { NodeId = "test", Incarnation = 1, MaxBlockBytes = maxBlockBytes };
-        _factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, change?.Invoke(options) ?? options, CancellationToken.None);
+        _factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, change?.Invoke(options) ?? options, CancellationToken.None) { Sequences = sequences };
         Session = _factory.Create(new ConnectionInfo(1, "127.0.0.1", IsUnix: false));
         if (isGreeted)
         {

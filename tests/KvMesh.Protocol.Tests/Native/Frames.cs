@@ -2,6 +2,7 @@ using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Keys;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
+using KvMesh.Protocol.Sequences;
 
 namespace KvMesh.Protocol.Tests.Native;
 
@@ -157,7 +158,53 @@ internal static class Frames
             writer.WriteUInt16(1);
             writer.WriteByte(LocateResponse.Unsure);
         }),
+        ["sequence-open-request"] = Command(new OpenSequence { RequestId = 9, Scope = Scope.Bytes, Parts = 2, Holder = "node-2", IdleLimit = TimeSpan.FromMinutes(1) }),
+        ["sequence-append-request"] = Command(new AppendSegment
+        {
+            RequestId = 10, Epoch = Moment + 5, ParentHash = Hash(0), Blocks = 16, Tokens = 1024, Bytes = 16 << 20, FirstHash = Hash(1), LastHash = Hash(2),
+        }),
+        ["sequence-fork-request"] = Command(new ForkSequence { RequestId = 11, Target = "chat-2", Blocks = 100, LastHash = Hash(1), Holder = "node-2" }, "chat-1"),
+        ["sequence-pin-request"] = Command(new PinSequence { RequestId = 12, Replicas = 2, Until = Moment + 86_400_000 }),
+        ["sequence-park-request"] = Command(new ParkSequence { RequestId = 13, Epoch = Moment + 5, NextHolder = "node-3", ReturnAt = Moment + 3_600_000 }),
+        ["sequence-resume-request"] = Command(new ResumeSequence { RequestId = 14, Holder = "node-3" }),
+        ["sequence-close-request"] = Command(new CloseSequence { RequestId = 15, Epoch = Moment + 5 }),
+        ["sequence-rows-request"] = Build(Verb.SequenceRows, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            SequenceRequests.WritePrefix(writer, "chat-2");
+            writer.WriteUInt32(2);
+            writer.WriteUInt32(100);
+        }),
+        ["sequence-list-request"] = Build(Verb.SequenceList, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            SequenceRequests.WritePrefix(writer, "chat-1");
+            writer.WriteUInt32(100);
+        }),
+        ["sequence-show-response"] = Build(Verb.SequenceShow, FrameFlags.Response, NativeStatus.Ok, writer =>
+        {
+            writer.WriteUInt32(0);
+            SequenceAnswers.WriteInfo(writer, Sequence);
+        }),
+        ["sequence-rows-response"] = Build(Verb.SequenceRows, FrameFlags.Response, NativeStatus.Ok, writer => SequenceAnswers.WriteRows(
+            writer, 3, 2, [new SegmentRow(64, 16, 4096, 1024, 64 << 20, 16 << 20, new BlockHash([.. Enumerable.Repeat((byte)0xC3, 32)]), new BlockHash([.. Enumerable.Repeat((byte)0xD4, 32)]))])),
+        ["sequence-list-response"] = Build(Verb.SequenceList, FrameFlags.Response, NativeStatus.Ok, writer => SequenceAnswers.WriteList(writer, [Sequence], "chat-2")),
+        ["sequence-refusal"] = Build(Verb.SequenceAppend, FrameFlags.Response, NativeStatus.SequenceRefused, writer =>
+            SequenceAnswers.WriteRefusal(writer, SequenceRefusal.StaleEpoch, "epoch is 4 and 5 is in force.")),
     };
+
+    public static SequenceInfo Sequence => new()
+    {
+        Name = "chat-2", Version = 7, Epoch = Moment + 5, State = SequenceState.Parked, Pin = new PinStatus(PinState.Pending, 4, 2, 1, 128, Moment + 86_400_000),
+        Blocks = 130, Tokens = 8320, Bytes = 130 << 20, Segments = 3, Parts = 2, LastHash = Hash(1), CreatedAt = Moment, TouchedAt = Moment + 60_000,
+        ExpiresAt = Moment + (30L * 86_400_000), IdleMilliseconds = 86_400_000, ReturnAt = Moment + 3_600_000, Forks = 2, Scope = Scope.Bytes, Holder = "node-2",
+        Origin = SequenceOrigin.None with { Name = "chat-1", Segments = 2, Blocks = 100 },
+    };
+
+    private const long Moment = 1_763_764_200_000;
+
+    private static BlockHash Hash(int index) => new([.. Enumerable.Repeat((byte)(0xA0 + index), 32)]);
+
+    private static byte[] Command(SequenceCommand command, string name = "chat-2") =>
+        Build(SequenceRequests.VerbOf(command), FrameFlags.None, NativeStatus.Ok, writer => SequenceRequests.Write(writer, name, command));
 
     public static byte[] Hashes(int count) => [.. Enumerable.Range(0, count * 32).Select(index => (byte)(0xA0 + (index / 32)))];
 
