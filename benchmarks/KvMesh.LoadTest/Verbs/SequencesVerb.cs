@@ -34,7 +34,8 @@ internal static class SequencesVerb
         using var redis = RedisProcess.Start(0, folder.Path);
         using var connection = await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{redis.Port},syncTimeout=30000").ConfigureAwait(false);
         using var embedded = new EmbeddedSequenceStore(Path.Combine(folder.Path, "sequences"), new SequenceRules(), TimeProvider.System, NullLoggerFactory.Instance);
-        using var remote = new RedisSequenceStore(connection, new RedisSequenceStoreOptions { Deadline = TimeSpan.FromSeconds(30) }, TimeProvider.System);
+        await using var own = new RedisSequenceConnection($"127.0.0.1:{redis.Port}", "bench");
+        using var remote = new RedisSequenceStore(own, new RedisSequenceStoreOptions { Deadline = TimeSpan.FromSeconds(30) }, TimeProvider.System);
         await using var here = Host(embedded);
         await using var there = Host(remote);
         var report = new Report(

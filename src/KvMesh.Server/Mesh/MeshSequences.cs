@@ -1,23 +1,41 @@
 using KvMesh.Cluster.Sequences;
+using KvMesh.Remote.Redis.Sequences;
 using KvMesh.Server.Hosting;
 
 namespace KvMesh.Server.Mesh;
 
-/// <summary>The sequences of a node: in a file of its data directory.</summary>
+/// <summary>The sequences of a node: in the Redis that it shares with others, or in a file of its own data directory.</summary>
 internal static class MeshSequences
 {
     private const string FileName = "sequences";
 
-    /// <summary>Opens them and begins their upkeep; both end with the node's parts.</summary>
+    /// <summary>Opens them and begins their upkeep; both end with the node's parts. A Redis that does not answer delays nothing.</summary>
     /// <exception cref="IOException">The file cannot be used.</exception>
     public static ISequenceHost Open(MeshContext context, StopSteps stop)
     {
         var options = context.Options;
-        var store = new EmbeddedSequenceStore(Path.Combine(options.DataDirectory, FileName), options.Sequences.ToRules(), context.Time, context.Loggers);
-        stop.Add(store);
+        var store = MeshOptionsRules.IsShared(options.Mesh) ? OpenRedis(context, stop) : OpenFile(context, stop);
         var host = new SequenceHost(store, options.Sequences.ToHostOptions(options.Mesh.NodeId), context.Time, context.Loggers);
         stop.Add(() => host.DisposeAsync().AsTask());
         host.Start();
         return host;
+    }
+
+    private static EmbeddedSequenceStore OpenFile(MeshContext context, StopSteps stop)
+    {
+        var path = Path.Combine(context.Options.DataDirectory, FileName);
+        var store = new EmbeddedSequenceStore(path, context.Options.Sequences.ToRules(), context.Time, context.Loggers);
+        stop.Add(store);
+        return store;
+    }
+
+    private static RedisSequenceStore OpenRedis(MeshContext context, StopSteps stop)
+    {
+        var mesh = context.Options.Mesh;
+        var connection = new RedisSequenceConnection(mesh.Redis, $"kvmesh-{mesh.NodeId}-sequences");
+        stop.Add(() => connection.DisposeAsync().AsTask());
+        var store = new RedisSequenceStore(connection, new RedisSequenceStoreOptions { KeyPrefix = $"kvmesh:{mesh.Cluster}:" }, context.Time);
+        stop.Add(store);
+        return store;
     }
 }

@@ -114,7 +114,7 @@ public sealed class RedisSequenceFaultTests
         Assert.Equal(4, (await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 9), default))).Blocks);
     }
 
-    private static RedisSequenceStore Store(SequenceRedis redis, TimeSpan deadline) => new(redis.Connection, new RedisSequenceStoreOptions { Deadline = deadline }, TimeProvider.System);
+    private static RedisSequenceStore Store(SequenceRedis redis, TimeSpan deadline) => new(redis.Sequences, new RedisSequenceStoreOptions { Deadline = deadline }, TimeProvider.System);
 
     private static SequenceHost Host(RedisSequenceStore store) => new(store, new SequenceHostOptions { Node = "red" }, TimeProvider.System, NullLoggerFactory.Instance);
 

@@ -9,7 +9,7 @@ namespace KvMesh.Remote.Tests.Sequences;
 public sealed class RedisSequenceStoreTests(SequenceRedis redis) : SequenceStoreContract, IClassFixture<SequenceRedis>
 {
     protected override Task<ISequenceStore> ConnectAsync() =>
-        Task.FromResult<ISequenceStore>(new RedisSequenceStore(redis.Connection, new RedisSequenceStoreOptions { Deadline = TimeSpan.FromSeconds(30) }, TimeProvider.System));
+        Task.FromResult<ISequenceStore>(new RedisSequenceStore(redis.Sequences, new RedisSequenceStoreOptions { Deadline = TimeSpan.FromSeconds(30) }, TimeProvider.System));
 
     [Fact]
     public async Task An_append_is_one_command_of_the_same_size_at_10_and_at_100_000_segments()

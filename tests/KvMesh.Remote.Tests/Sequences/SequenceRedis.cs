@@ -1,3 +1,4 @@
+using KvMesh.Remote.Redis.Sequences;
 using KvMesh.TestKit;
 using StackExchange.Redis;
 
@@ -12,12 +13,16 @@ public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
     private readonly int _port = FreePort.Next();
     private ChildProcess? _process;
 
+    /// <summary>For the test itself.</summary>
     public ConnectionMultiplexer Connection { get; private set; } = null!;
+
+    public RedisSequenceConnection Sequences { get; private set; } = null!;
 
     public async Task InitializeAsync()
     {
         await StartAsync();
         Connection = await ConnectAsync();
+        Sequences = new RedisSequenceConnection($"127.0.0.1:{_port}", "test");
     }
 
     public async Task StartAsync()
@@ -32,7 +37,7 @@ public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
 
     public Task SignalAsync(string signal) => _process!.SignalAsync(signal);
 
-    public async Task<ConnectionMultiplexer> ConnectAsync()
+    private async Task<ConnectionMultiplexer> ConnectAsync()
     {
         var configuration = new ConfigurationOptions { AbortOnConnectFail = false, ConnectTimeout = 5000, SyncTimeout = 5000, AllowAdmin = true };
         configuration.EndPoints.Add("127.0.0.1", _port);
@@ -49,6 +54,7 @@ public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
 
     public async Task DisposeAsync()
     {
+        await Sequences.DisposeAsync();
         Connection.Dispose();
         await KillAsync();
         _directory.Dispose();

@@ -10,13 +10,13 @@ namespace KvMesh.Remote.Redis.Sequences;
 /// </summary>
 internal sealed class RedisCalls : IDisposable
 {
-    private readonly IConnectionMultiplexer _redis;
+    private readonly RedisSequenceConnection _redis;
     private readonly RedisSequenceStoreOptions _options;
     private readonly TimeProvider _time;
     private readonly SemaphoreSlim _places;
     private readonly ResiliencePipeline _breaker;
 
-    public RedisCalls(IConnectionMultiplexer redis, RedisSequenceStoreOptions options, TimeProvider time)
+    public RedisCalls(RedisSequenceConnection redis, RedisSequenceStoreOptions options, TimeProvider time)
     {
         _redis = redis;
         _options = options;
@@ -57,7 +57,7 @@ internal sealed class RedisCalls : IDisposable
         {
             return (default, $"Redis did not answer within {_options.Deadline.TotalSeconds:0.###} s.");
         }
-        catch (RedisException failure)
+        catch (Exception failure) when (failure is RedisException or System.Net.Sockets.SocketException or ObjectDisposedException)
         {
             return (default, $"Redis: {failure.Message}");
         }
@@ -69,11 +69,17 @@ internal sealed class RedisCalls : IDisposable
 
     public void Dispose() => _places.Dispose();
 
+    private async Task<T> AnswerAsync<T, TState>(Func<IDatabase, TState, Task<T>> call, TState state)
+    {
+        var connection = await _redis.OpenAsync().ConfigureAwait(false);
+        return await call(connection.GetDatabase(), state).ConfigureAwait(false);
+    }
+
     private async ValueTask<T> CallAsync<T, TState>(Func<IDatabase, TState, Task<T>> call, TState state, CancellationToken cancellationToken)
     {
         for (var isFirst = true; ; isFirst = false)
         {
-            var answer = call(_redis.GetDatabase(), state);
+            var answer = AnswerAsync(call, state);
             try
             {
                 return await answer.WaitAsync(_options.Deadline, _time, cancellationToken).ConfigureAwait(false);

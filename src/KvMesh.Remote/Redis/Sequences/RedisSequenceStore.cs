@@ -11,7 +11,7 @@ namespace KvMesh.Remote.Redis.Sequences;
 /// tenant beside them. What Redis acknowledged it keeps as it keeps anything; sequences end by the time to live of their keys.
 /// </summary>
 /// <param name="redis">Owned by the caller.</param>
-public sealed class RedisSequenceStore(IConnectionMultiplexer redis, RedisSequenceStoreOptions options, TimeProvider time) : ISequenceStore, IDisposable
+public sealed class RedisSequenceStore(RedisSequenceConnection redis, RedisSequenceStoreOptions options, TimeProvider time) : ISequenceStore, IDisposable
 {
     private readonly RedisSequenceKeys _keys = new(options.KeyPrefix);
     private readonly RedisCalls _calls = new(redis, options, time);
