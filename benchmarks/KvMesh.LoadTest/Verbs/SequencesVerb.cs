@@ -54,7 +54,7 @@ internal static class SequencesVerb
             new("kvmesh append, Redis", () => Appends(settings, there, "rate", callers)),
             new("kvmesh append, embedded", () => Appends(settings, here, "rate", callers)),
         ];
-        Add(report, "step", PairedRuns.Measure(rates, settings.Repeats));
+        Add(report, "step", PairedRuns.Measure(rates, settings));
 
         RunSettings.Progress($"appends at 10 and at {LongSegments} segments");
         foreach (var (name, store, host) in new[] { ("Redis", (ISequenceStore)remote, here: there), ("embedded", embedded, here) })
@@ -64,7 +64,7 @@ internal static class SequencesVerb
                 new($"{name}, from 10 segments", () => AppendsFrom(settings, store, host, 10)),
                 new($"{name}, from {LongSegments} segments", () => AppendsFrom(settings, store, host, LongSegments)),
             ];
-            Add(report, "append, 1 caller", PairedRuns.Measure(lengths, settings.Repeats));
+            Add(report, "append, 1 caller", PairedRuns.Measure(lengths, settings));
         }
 
         return report;

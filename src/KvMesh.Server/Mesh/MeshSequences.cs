@@ -14,7 +14,7 @@ internal static class MeshSequences
     public static ISequenceHost Open(MeshContext context, StopSteps stop)
     {
         var options = context.Options;
-        var store = MeshOptionsRules.IsShared(options.Mesh) ? OpenRedis(context, stop) : OpenFile(context, stop);
+        ISequenceStore store = MeshOptionsRules.IsShared(options.Mesh) ? OpenRedis(context, stop) : OpenFile(context, stop);
         var host = new SequenceHost(store, options.Sequences.ToHostOptions(options.Mesh.NodeId), context.Time, context.Loggers);
         stop.Add(() => host.DisposeAsync().AsTask());
         host.Start();

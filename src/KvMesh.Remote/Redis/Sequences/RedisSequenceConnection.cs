@@ -37,7 +37,7 @@ public sealed class RedisSequenceConnection : IAsyncDisposable
 
         if (opening is not null)
         {
-            await opening.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ((Task)opening).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             if (opening.IsCompletedSuccessfully)
             {
                 var connection = await opening.ConfigureAwait(false);
