@@ -197,7 +197,9 @@ public sealed class AdminApiTests : IAsyncLifetime
             .Select(field => (string)field.GetRawConstantValue()!)
             .Where(route => route != AdminRoutes.OpenApi)
             .Append(AdminRoutes.Connections + "/{id}")
-            .Append(AdminRoutes.Nodes + "/{id}");
+            .Append(AdminRoutes.Nodes + "/{id}")
+            .Append(AdminRoutes.Sequences + "/{name}")
+            .Concat(new[] { "append", "fork", "park", "pin", "resume", "segments" }.Select(verb => $"{AdminRoutes.Sequences}/{{name}}/{verb}"));
         Assert.Equal(routes.Order(), paths.Order());
 
         var blocks = document.RootElement.GetProperty("paths").GetProperty(AdminRoutes.Blocks);
