@@ -136,7 +136,7 @@ internal static class SequencesVerb
     private static Sample RedisBenchmark(int port, int callers, string[] what)
     {
         var start = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true };
-        foreach (var argument in (string[])["-h", "127.0.0.1", "-p", $"{port}", "-c", $"{callers}", "-n", "100000", "--csv", .. what])
+        foreach (var argument in (string[])["-h", "127.0.0.1", "-p", $"{port}", "-c", $"{callers}", "-n", "30000", "--csv", .. what])
         {
             start.ArgumentList.Add(argument);
         }

@@ -53,14 +53,22 @@ public sealed class RedisSequenceStoreTests(SequenceRedis redis) : SequenceStore
         Assert.Equal(123_456u, found.Rows.Span[0].StartBlock);
         Assert.Equal(50, (await store.ReadRowsAsync(Id("chat"), head.RowsId, 70_000, 50, default)).Rows.Length);
 
+        // The least of five: signs of life of the connections, and a report of the quota now and then, are no part of a step.
         async Task<(long Calls, long Bytes)> CostOfAppendsAsync(long after)
         {
-            await redis.Connection.GetDatabase().ExecuteAsync("CONFIG", "RESETSTAT");
-            var before = await InputAsync();
-            await AppendAsync(host, "chat", epoch, after, 10);
-            var bytes = await InputAsync() - before;
-            var calls = (string?)await redis.Connection.GetDatabase().ExecuteAsync("INFO", "commandstats") ?? "";
-            return (calls.Split('\n').Where(line => line.StartsWith("cmdstat_eval", StringComparison.Ordinal)).Sum(line => CallsOf(line)), bytes);
+            var least = (Calls: long.MaxValue, Bytes: long.MaxValue);
+            for (var round = 0; round < 5; round++)
+            {
+                await redis.Connection.GetDatabase().ExecuteAsync("CONFIG", "RESETSTAT");
+                var before = await InputAsync();
+                await AppendAsync(host, "chat", epoch, after + (round * 40), 10);
+                var bytes = await InputAsync() - before;
+                var calls = (string?)await redis.Connection.GetDatabase().ExecuteAsync("INFO", "commandstats") ?? "";
+                var scripts = calls.Split('\n').Where(line => line.StartsWith("cmdstat_eval", StringComparison.Ordinal)).Sum(CallsOf);
+                least = (Math.Min(least.Calls, scripts), Math.Min(least.Bytes, bytes));
+            }
+
+            return least;
         }
 
         Task<long> InputAsync() => redis.FigureAsync("stats", "total_net_input_bytes");
