@@ -78,27 +78,26 @@ internal static class MapSimulation
         var held = random.Next(Blocks + 1);
         var digests = 0;
         var requests = 0;
-        PrefixProbe.Run(
-            Blocks,
-            new BlockHolders[Blocks],
-            (blocks, answers) =>
+        var probe = new PrefixProbe(Blocks, new BlockHolders[Blocks]);
+        var answers = new BlockHolders[PrefixProbe.ProbesPerRound];
+        while (probe.Next() is { Length: > 0 } blocks)
+        {
+            var asked = new HashSet<int>();
+            for (var index = 0; index < blocks.Length; index++)
             {
-                var asked = new HashSet<int>();
-                for (var probe = 0; probe < blocks.Length; probe++)
+                var slot = slots[blocks[index]];
+                answers[index] = blocks[index] < held ? default(BlockHolders).With(1) : default;
+                if (!own.Contains(slot))
                 {
-                    var slot = slots[blocks[probe]];
-                    answers[probe] = blocks[probe] < held ? default(BlockHolders).With(1) : default;
-                    if (!own.Contains(slot))
-                    {
-                        asked.Add(assignment.DirectoriesOf(slot)[0]);
-                        digests++;
-                    }
+                    asked.Add(assignment.DirectoriesOf(slot)[0]);
+                    digests++;
                 }
+            }
 
-                requests += asked.Count;
-                return true;
-            },
-            out var rounds);
-        return (digests, rounds, requests);
+            requests += asked.Count;
+            probe.Take(answers);
+        }
+
+        return (digests, probe.Rounds, requests);
     }
 }

@@ -22,6 +22,7 @@ internal sealed class MapStore : IDisposable
     private readonly BlockMap _map = new(new BlockMapOptions());
     private readonly BlockLocator _locator;
     private readonly byte[][] _chains = new byte[Chains][];
+    private readonly byte[][] _halves = new byte[Chains][];
     private readonly BlockHolders[] _holders = new BlockHolders[ChainBlocks];
     private readonly byte[] _key;
     private readonly int _blocks;
@@ -44,6 +45,10 @@ internal sealed class MapStore : IDisposable
             {
                 WriteHash(((long)chain * ChainBlocks) + block, _chains[chain].AsSpan(block * Limits.ChainHashBytes, Limits.ChainHashBytes));
             }
+
+            // Behind the half nothing is known: the hashes are nobody's.
+            _halves[chain] = [.. _chains[chain]];
+            new Random(chain).NextBytes(_halves[chain].AsSpan(ChainBlocks / 2 * Limits.ChainHashBytes));
         }
     }
 
@@ -74,6 +79,8 @@ internal sealed class MapStore : IDisposable
     }
 
     public int Match(int chain) => _locator.MatchPrefix(TenantName, _scope.Bytes.Span, _chains[chain], 0, _holders, TimeSpan.Zero);
+
+    public int MatchHalf(int chain) => _locator.MatchPrefix(TenantName, _scope.Bytes.Span, _halves[chain], 0, _holders, TimeSpan.Zero);
 
     public int MatchDictionary(int chain)
     {

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics;
 using KvMesh.Cluster.Membership;
 using KvMesh.Protocol;
@@ -11,6 +10,9 @@ namespace KvMesh.Cluster.Map;
 /// </summary>
 public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, MapMetrics metrics) : IBlockLocator
 {
+    /// <summary>Longest chain of which every block is looked up where that needs no other node.</summary>
+    private const int MaxLookups = 64;
+
     private volatile DirectoryRole? _role;
     private volatile SlotSet _complete = new();
 
@@ -44,21 +46,12 @@ public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, Map
         }
 
         var startedAt = Stopwatch.GetTimestamp();
-        var digests = ArrayPool<KeyDigest>.Shared.Rent(count);
-        try
-        {
-            hashes = hashes.Slice(from * Limits.ChainHashBytes, count * Limits.ChainHashBytes);
-            ChainDigests.Compute(role.Secret, TenantNumbers.Of(tenant), scope, hashes, digests);
-            var held = role.Own.IsFull
-                ? map.FindRun(digests.AsSpan(0, count), holders, role.Self)
-                : Probe(role, digests.AsMemory(0, count), holders, limit);
-            metrics.NoteMatch(startedAt, held);
-            return held;
-        }
-        finally
-        {
-            ArrayPool<KeyDigest>.Shared.Return(digests);
-        }
+        hashes = hashes.Slice(from * Limits.ChainHashBytes, count * Limits.ChainHashBytes);
+        var held = role.Own.IsFull && count <= MaxLookups
+            ? LookUp(role, TenantNumbers.Of(tenant), scope, hashes, holders)
+            : Probe(role, TenantNumbers.Of(tenant), scope, hashes, holders, limit);
+        metrics.NoteMatch(startedAt, held);
+        return held;
     }
 
     public BlockHolders Locate(string tenant, ReadOnlySpan<byte> key, TimeSpan limit)
@@ -85,26 +78,40 @@ public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, Map
 
     public NodeRecord? NodeOf(ushort holder) => map.RecordOf(holder);
 
-    private int Probe(DirectoryRole role, ReadOnlyMemory<KeyDigest> digests, Span<BlockHolders> holders, TimeSpan limit)
+    /// <summary>Looks at every block of a short chain: exact, as far as the map is.</summary>
+    private int LookUp(DirectoryRole role, uint tenant, ReadOnlySpan<byte> scope, ReadOnlySpan<byte> hashes, Span<BlockHolders> holders)
+    {
+        Span<KeyDigest> digests = stackalloc KeyDigest[MaxLookups];
+        digests = digests[..(hashes.Length / Limits.ChainHashBytes)];
+        ChainDigests.Compute(role.Secret, tenant, scope, hashes, digests);
+        return map.FindRun(digests, holders, role.Self);
+    }
+
+    private int Probe(DirectoryRole role, uint tenant, ReadOnlySpan<byte> scope, ReadOnlySpan<byte> hashes, Span<BlockHolders> holders, TimeSpan limit)
     {
         var startedAt = Stopwatch.GetTimestamp();
-        var held = PrefixProbe.Run(
-            digests.Length,
-            holders,
-            (blocks, answers) =>
+        var probe = new PrefixProbe(hashes.Length / Limits.ChainHashBytes, holders);
+        Span<byte> chosen = stackalloc byte[PrefixProbe.ProbesPerRound * Limits.ChainHashBytes];
+        Span<KeyDigest> digests = stackalloc KeyDigest[PrefixProbe.ProbesPerRound];
+        Span<BlockHolders> answers = stackalloc BlockHolders[PrefixProbe.ProbesPerRound];
+        while (probe.Next() is { Length: > 0 } blocks)
+        {
+            for (var index = 0; index < blocks.Length; index++)
             {
-                Span<KeyDigest> asked = stackalloc KeyDigest[PrefixProbe.ProbesPerRound];
-                for (var index = 0; index < blocks.Length; index++)
-                {
-                    asked[index] = digests.Span[blocks[index]];
-                }
+                hashes.Slice(blocks[index] * Limits.ChainHashBytes, Limits.ChainHashBytes).CopyTo(chosen[(index * Limits.ChainHashBytes)..]);
+            }
 
-                var rest = limit - Stopwatch.GetElapsedTime(startedAt);
-                return rest > TimeSpan.Zero && Ask(role, asked[..blocks.Length], answers, rest);
-            },
-            out var rounds);
-        metrics.NoteProbes(rounds);
-        return held;
+            ChainDigests.Compute(role.Secret, tenant, scope, chosen[..(blocks.Length * Limits.ChainHashBytes)], digests);
+            if (!Ask(role, digests[..blocks.Length], answers, limit - Stopwatch.GetElapsedTime(startedAt)))
+            {
+                break;
+            }
+
+            probe.Take(answers);
+        }
+
+        metrics.NoteProbes(probe.Rounds);
+        return probe.Finish();
     }
 
     /// <summary>Blocks of own slots from the map, the others from their directories. False when nobody answered.</summary>
@@ -113,6 +120,12 @@ public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, Map
         Span<KeyDigest> foreign = stackalloc KeyDigest[PrefixProbe.ProbesPerRound];
         Span<int> places = stackalloc int[PrefixProbe.ProbesPerRound];
         var count = 0;
+        if (role.Own.IsFull)
+        {
+            map.FindEach(digests, holders, role.Self);
+            return true;
+        }
+
         for (var index = 0; index < digests.Length; index++)
         {
             if (role.Own.Contains(DigestSlots.Of(digests[index])))

@@ -136,6 +136,23 @@ public sealed class BlockMap : IDisposable
         }
     }
 
+    /// <summary>Who holds each block.</summary>
+    public void FindEach(ReadOnlySpan<KeyDigest> digests, Span<BlockHolders> holders, ushort except = 0)
+    {
+        var ticket = _gate.Enter();
+        foreach (ref readonly var digest in digests)
+        {
+            _slots[DigestSlots.Of(digest)].Prefetch(digest);
+        }
+
+        for (var index = 0; index < digests.Length; index++)
+        {
+            holders[index] = _slots[DigestSlots.Of(digests[index])].Find(digests[index], _nodes.Living).Without(except);
+        }
+
+        _gate.Leave(ticket);
+    }
+
     /// <summary>A list of all that a node has is about to be applied with <see cref="Set"/>.</summary>
     public void BeginSnapshot(ushort number) => _nodes.NextMark(number);
 

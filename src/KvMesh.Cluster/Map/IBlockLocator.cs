@@ -9,7 +9,10 @@ namespace KvMesh.Cluster.Map;
 /// </summary>
 public interface IBlockLocator
 {
-    /// <summary>How many blocks of a chain others hold from block <paramref name="from"/> on, without a gap.</summary>
+    /// <summary>
+    /// How many blocks of a chain others hold from block <paramref name="from"/> on. Of a long chain some blocks are looked up and the others
+    /// follow from them, since no node lets a block go before those that follow it; where something tore a hole, that costs a miss.
+    /// </summary>
     /// <param name="tenant">Name of the tenant that the keys belong to.</param>
     /// <param name="scope">What the keys of the chain have in common; see <see cref="Protocol.Keys.BlockScope"/>.</param>
     /// <param name="hashes">Chain hashes in order, 32 bytes each, the whole chain.</param>

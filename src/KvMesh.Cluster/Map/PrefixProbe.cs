@@ -1,42 +1,67 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+
 namespace KvMesh.Cluster.Map;
 
 /// <summary>
-/// Finds how long a prefix is by asking about a few of its blocks a round, where asking costs a round trip. It relies on what every node
+/// Finds how long a prefix is by asking about a few of its blocks a round, where asking costs a round trip, or a wait for memory: of 1,000 random
+/// places in a large map each is far. It relies on what every node
 /// keeps to: no block is let go before those that follow it. So a block that is held tells that all before it are, and who holds it
 /// holds those too. Where that is not so, a reader has a miss. 1,000 blocks take at most two rounds, 4,096 three. Pure.
 /// </summary>
-public static class PrefixProbe
+public ref struct PrefixProbe
 {
     /// <summary>Blocks that are asked about in one round.</summary>
     public const int ProbesPerRound = 32;
 
-    /// <summary>Asks who holds some blocks of the chain.</summary>
-    /// <param name="blocks">Indexes, ascending.</param>
-    /// <param name="holders">Receives the answer at the same places. False: there is no time left, and no answer.</param>
-    public delegate bool AskBlocks(ReadOnlySpan<int> blocks, Span<BlockHolders> holders);
+    private readonly Span<BlockHolders> _holders;
+    private Chosen _chosen;
+    private int _count;
+    private int _held;
+    private int _missing;
 
-    /// <summary>How many blocks are held from the first on; <paramref name="holders"/> says by whom, those between two that were asked about by inference.</summary>
-    public static int Run(int count, Span<BlockHolders> holders, AskBlocks ask, out int rounds)
+    /// <param name="count">Blocks of the chain.</param>
+    /// <param name="holders">Receives who holds each of them.</param>
+    public PrefixProbe(int count, Span<BlockHolders> holders)
     {
-        ArgumentNullException.ThrowIfNull(ask);
-        Span<int> blocks = stackalloc int[ProbesPerRound];
-        Span<BlockHolders> answers = stackalloc BlockHolders[ProbesPerRound];
-        holders[..count].Clear();
-        var held = 0;
-        var missing = count;
-        for (rounds = 0; held < missing; rounds++)
+        _holders = holders[..count];
+        _holders.Clear();
+        _missing = count;
+    }
+
+    /// <summary>Rounds that were answered.</summary>
+    public int Rounds { get; private set; }
+
+    /// <summary>The blocks to ask about next, ascending; none when the length of the prefix is known.</summary>
+    [UnscopedRef]
+    public ReadOnlySpan<int> Next()
+    {
+        _count = _held < _missing ? Choose(_held, _missing, _chosen) : 0;
+        return ((ReadOnlySpan<int>)_chosen)[.._count];
+    }
+
+    /// <summary>Takes who holds the blocks that were asked about, in their order.</summary>
+    public void Take(scoped ReadOnlySpan<BlockHolders> answers)
+    {
+        Rounds++;
+        for (var probe = 0; probe < _count; probe++)
         {
-            var asked = Choose(held, missing, blocks);
-            if (!ask(blocks[..asked], answers[..asked]))
+            if (answers[probe].IsEmpty)
             {
-                break;
+                _missing = _chosen[probe];
+                return;
             }
 
-            Narrow(blocks[..asked], answers[..asked], holders, ref held, ref missing);
+            _holders[_chosen[probe]] = answers[probe];
+            _held = _chosen[probe] + 1;
         }
+    }
 
-        Infer(holders[..held]);
-        return held;
+    /// <summary>How many blocks are held from the first on, as far as is known by now. Fills in the holders of those that were not asked about.</summary>
+    public readonly int Finish()
+    {
+        Infer(_holders[.._held]);
+        return _held;
     }
 
     /// <summary>The first and the last block of the gap and others evenly between; all of a small gap.</summary>
@@ -53,35 +78,34 @@ public static class PrefixProbe
         return count;
     }
 
-    private static void Narrow(ReadOnlySpan<int> blocks, ReadOnlySpan<BlockHolders> answers, Span<BlockHolders> holders, ref int held, ref int missing)
+    /// <summary>
+    /// Who holds the next block that was asked about holds those before it too; and where a chain is spread in pieces, who holds the last one
+    /// that was asked about may.
+    /// </summary>
+    private static void Infer(Span<BlockHolders> holders)
     {
-        for (var probe = 0; probe < blocks.Length; probe++)
+        var from = 0;
+        for (var block = 0; block < holders.Length; block++)
         {
-            if (answers[probe].IsEmpty)
+            if (holders[block].IsEmpty)
             {
-                missing = blocks[probe];
-                return;
+                continue;
             }
 
-            holders[blocks[probe]] = answers[probe];
-            held = blocks[probe] + 1;
+            var between = holders[block];
+            for (var holder = 0; from > 0 && holder < holders[from - 1].Count; holder++)
+            {
+                between = between.Contains(holders[from - 1][holder]) ? between : between.With(holders[from - 1][holder]);
+            }
+
+            holders[from..block].Fill(between);
+            from = block + 1;
         }
     }
 
-    /// <summary>Who holds the next block that was asked about holds this one, and perhaps who holds the one before does.</summary>
-    private static void Infer(Span<BlockHolders> holders)
+    [InlineArray(ProbesPerRound)]
+    private struct Chosen
     {
-        var behind = default(BlockHolders);
-        for (var block = holders.Length - 1; block >= 0; block--)
-        {
-            if (!holders[block].IsEmpty)
-            {
-                behind = holders[block];
-            }
-            else
-            {
-                holders[block] = behind;
-            }
-        }
+        private int _first;
     }
 }
