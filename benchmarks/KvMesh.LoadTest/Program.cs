@@ -12,6 +12,7 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     EngineVerb.Create(),
     MatchVerb.Create(),
     MapVerb.Create(),
+    MeshVerb.Create(),
     OpenLoopVerb.Create(),
     DiskVerb.Create(),
     RestartVerb.Create(),

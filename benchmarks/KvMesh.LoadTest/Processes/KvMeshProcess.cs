@@ -21,6 +21,12 @@ internal sealed record KvMeshSettings
     public string CongestionControl { get; init; } = "";
 
     public int MaxBlocks { get; init; } = 1 << 21;
+
+    /// <summary>Redis where the node meets others, host:port; empty: it is alone.</summary>
+    public string MeshRedis { get; init; } = "";
+
+    /// <summary>Name of the node in its cluster.</summary>
+    public string MeshNode { get; init; } = "";
 }
 
 /// <summary>A real node: <c>dotnet kvmesh.dll serve</c>.</summary>
@@ -86,6 +92,11 @@ internal sealed class KvMeshProcess : ServerProcess
         if (settings.CongestionControl.Length > 0)
         {
             root["Net"] = new Dictionary<string, object> { ["CongestionControl"] = settings.CongestionControl };
+        }
+
+        if (settings.MeshRedis.Length > 0)
+        {
+            root["Mesh"] = new Dictionary<string, object> { ["Redis"] = settings.MeshRedis, ["NodeId"] = settings.MeshNode };
         }
 
         return JsonSerializer.Serialize(root);
