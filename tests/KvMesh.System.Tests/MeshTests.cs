@@ -3,6 +3,7 @@ using System.Text.Json;
 using KvMesh.Client.Admin;
 using KvMesh.Protocol.Admin;
 using KvMesh.TestKit;
+using KvMesh.TestKit.Coordination;
 
 namespace KvMesh.System.Tests;
 
@@ -12,6 +13,9 @@ public sealed class MeshTests : IAsyncDisposable
 {
     private readonly NodeFolders _folders = new();
 
+    /// <summary>A busy machine may keep a living node from its heartbeat for longer than the shipped time.</summary>
+    public MeshTests() => _folders.Environment["KVMESH_Mesh__FailureTime"] = "10s";
+
     [Fact]
     public async Task A_killed_node_is_noticed_and_comes_back_under_a_higher_incarnation()
     {
@@ -20,10 +24,16 @@ public sealed class MeshTests : IAsyncDisposable
         var mesh = await ReadAsync(up);
         using var first = new AdminClient(new Uri(mesh.Nodes[0].Http), null);
         await Eventually.Holds(async () => Names(await first.GetNodesAsync(CancellationToken.None)) == "n1,n2,n3", "three nodes in the view of the first");
-        var (exitCode, output, _) = await NodeProcess.RunToEndAsync(Eventually.Patience, "nodes", "--json", "--node", mesh.Nodes[0].Http);
-        Assert.Equal(0, exitCode);
-        var before = JsonSerializer.Deserialize(output, AdminJson.Default.ClusterStatus)!;
-        Assert.Equal("n1,n2,n3", Names(before));
+        ClusterStatus before = null!;
+        await Eventually.Holds(
+            async () =>
+            {
+                var (exitCode, output, _) = await NodeProcess.RunToEndAsync(Eventually.Patience, "nodes", "--json", "--node", mesh.Nodes[0].Http);
+                Assert.Equal(0, exitCode);
+                before = JsonSerializer.Deserialize(output, AdminJson.Default.ClusterStatus)!;
+                return Names(before) == "n1,n2,n3";
+            },
+            "three nodes printed by the command");
 
         using (var victim = Process.GetProcessById(mesh.Nodes[1].ProcessId))
         {
@@ -66,6 +76,37 @@ public sealed class MeshTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_node_that_is_replaced_stays_a_member()
+    {
+        await using var redis = await RestartableRedis.StartAsync();
+        using var witnessFolders = new NodeFolders();
+        string[] mesh = ["--arena", "16MiB", "--redis", redis.Address];
+        witnessFolders.Environment["KVMESH_Mesh__NodeId"] = "witness";
+
+        // However slow the machine, the pause of a take-over is no death.
+        witnessFolders.Environment["KVMESH_Mesh__FailureTime"] = "90s";
+        _folders.Environment["KVMESH_Mesh__NodeId"] = "subject";
+        await using var witness = await NodeProcess.StartAsync(witnessFolders, mesh);
+        await using var before = await NodeProcess.StartAsync(_folders, mesh);
+        using var admin = new AdminClient(witness.Addresses.Http, null);
+        long incarnation = 0;
+        await Eventually.Holds(async () => (incarnation = await SubjectAsync(admin)) > 0, "the node in the view of the other");
+
+        await using var after = await NodeProcess.StartAsync(_folders, [.. mesh, "--take-over"]);
+
+        var later = incarnation;
+        await Eventually.Holds(
+            async () =>
+            {
+                later = await SubjectAsync(admin);
+                Assert.True(later > 0, "The node was away.");
+                return later > incarnation;
+            },
+            "the successor in the view of the other");
+        Assert.Equal(0, await before.Process.WaitForExitAsync(Eventually.Patience));
+    }
+
+    [Fact]
     public async Task It_stops_by_itself_when_told_to()
     {
         await using var up = NodeProcess.Run(
@@ -80,6 +121,9 @@ public sealed class MeshTests : IAsyncDisposable
         _folders.Dispose();
         return ValueTask.CompletedTask;
     }
+
+    private static async Task<long> SubjectAsync(AdminClient admin) =>
+        (await admin.GetNodesAsync(CancellationToken.None)).Nodes.FirstOrDefault(node => node.Id == "subject")?.Incarnation ?? 0;
 
     private static string Names(ClusterStatus status) => string.Join(',', status.Nodes.Select(node => node.Id));
 

@@ -172,7 +172,7 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
 
             Figures.StoreAnswered();
         }
-        catch (Exception exception) when (IsSilence(exception) && !cancellationToken.IsCancellationRequested)
+        catch (Exception exception) when (exception is StoreSilentException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             NoteSilence(exception);
         }
@@ -201,14 +201,15 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
                 await TurnAsync(cancellationToken).ConfigureAwait(false);
             }
 #pragma warning disable CA1031 // The root of the loop: a bug in one turn must not end membership.
-            catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+            catch (Exception exception)
 #pragma warning restore CA1031
             {
+                if (cancellationToken.IsCancellationRequested)
+                {
+                    return;
+                }
+
                 LogTurnFailed(exception);
-            }
-            catch (OperationCanceledException)
-            {
-                return;
             }
 
             await RestAsync(startedAt, cancellationToken).ConfigureAwait(false);

@@ -13,7 +13,7 @@ public sealed class RedisFaultTests : IAsyncLifetime
     private static readonly MembershipOptions Times = new()
     {
         HeartbeatInterval = TimeSpan.FromMilliseconds(100),
-        FailureTime = TimeSpan.FromSeconds(4),
+        FailureTime = TimeSpan.FromSeconds(6),
         StoreTimeout = TimeSpan.FromSeconds(1),
     };
 

@@ -6,19 +6,19 @@ public sealed class RestartableRedis : IAsyncDisposable
     private const int Attempts = 5;
 
     private readonly TemporaryDirectory _directory = new();
+    private readonly string[] _further;
     private ChildProcess? _process;
 
-    private RestartableRedis()
-    {
-    }
+    private RestartableRedis(string[] further) => _further = further;
 
     public int Port { get; private set; }
 
     public string Address => $"127.0.0.1:{Port}";
 
-    public static async Task<RestartableRedis> StartAsync()
+    /// <param name="further">Options of the server beside those that every test needs.</param>
+    public static async Task<RestartableRedis> StartAsync(params string[] further)
     {
-        var redis = new RestartableRedis();
+        var redis = new RestartableRedis(further);
         for (var attempt = 1; ; attempt++)
         {
             redis.Port = FreePort.Next();
@@ -75,7 +75,7 @@ public sealed class RestartableRedis : IAsyncDisposable
     private async Task BeginAsync()
     {
         string[] arguments =
-            ["--port", $"{Port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--databases", "1", "--dir", _directory.Path];
+            ["--port", $"{Port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--databases", "1", "--dir", _directory.Path, .. _further];
         _process = ChildProcess.Start("redis-server", arguments);
         await _process.WaitForLineAsync(line => line.Contains("eady to accept connections", StringComparison.Ordinal), "ready line", Eventually.Patience);
     }
