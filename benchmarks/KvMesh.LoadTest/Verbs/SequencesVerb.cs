@@ -33,6 +33,9 @@ internal static class SequencesVerb
         using var folder = new TemporaryFolder();
         using var redis = RedisProcess.Start(0, folder.Path);
         using var connection = await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{redis.Port},syncTimeout=30000").ConfigureAwait(false);
+
+        // What follows blocks; it must not do so on the thread on which the client of Redis completes its answers.
+        await Task.Yield();
         using var embedded = new EmbeddedSequenceStore(Path.Combine(folder.Path, "sequences"), new SequenceRules(), TimeProvider.System, NullLoggerFactory.Instance);
         await using var own = new RedisSequenceConnection($"127.0.0.1:{redis.Port}", "bench");
         using var remote = new RedisSequenceStore(own, new RedisSequenceStoreOptions { Deadline = TimeSpan.FromSeconds(30) }, TimeProvider.System);
