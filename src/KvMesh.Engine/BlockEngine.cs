@@ -404,21 +404,3 @@ public sealed partial class BlockEngine : IDisposable
 
     private long Now() => _time.GetUtcNow().ToUnixTimeMilliseconds();
 }
-
-/// <summary>The engine cannot start; the message says what to change.</summary>
-public sealed class EngineStartException : Exception
-{
-    public EngineStartException()
-    {
-    }
-
-    public EngineStartException(string message)
-        : base(message)
-    {
-    }
-
-    public EngineStartException(string message, Exception innerException)
-        : base(message, innerException)
-    {
-    }
-}

@@ -84,7 +84,7 @@ internal sealed class LocalMesh : IAsyncDisposable
         Dictionary<string, string> Settings(string id) => new()
         {
             ["KVMESH_Mesh__Redis"] = Redis,
-            ["KVMESH_Mesh__NodeId"] = id,
+            ["KVMESH_NodeId"] = id,
             ["KVMESH_Mesh__Cluster"] = environment.GetValueOrDefault("KVMESH_Mesh__Cluster", "local"),
         };
     }
