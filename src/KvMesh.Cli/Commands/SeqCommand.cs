@@ -113,7 +113,7 @@ internal static class SeqCommand
 
     private static Command Pin(Terminal terminal)
     {
-        var parts = new SeqParts("pin", "Ask for copies of a sequence's blocks. It is pending until they are verified, then held.");
+        var parts = new SeqParts("pin", "Ask for copies of a sequence's blocks. Nodes of this version make none, so it stays pending, which promises nothing.");
         var replicas = CliOption.Number("--replicas", "Copies on different nodes; 0 lifts the pin. Default: 2.", 0, 16, 2);
         var length = CliOption.Real("--for", "How many seconds. Default: 3600.", 1, 31_536_000, 3600);
         parts.Command.Add(replicas);
