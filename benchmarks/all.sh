@@ -1,6 +1,18 @@
 #!/usr/bin/env bash
 # Every verb of the LoadTest in turn, as one Markdown document on standard output. The machine should do nothing else meanwhile.
+#
+#   benchmarks/all.sh                                   all verbs, about half an hour
+#   VERBS="native shm" REPEATS=3 benchmarks/all.sh      only these, each three times
 set -euo pipefail
+
+if (($# > 0)); then
+    usage=$(sed -n '2,/^[^#]/s/^#\( \|$\)//p' "$0")
+    case $1 in
+        -h | --help) echo "$usage"; exit 0 ;;
+        *) printf 'Unknown argument %s.\n\n%s\n' "$1" "$usage" >&2; exit 2 ;;
+    esac
+fi
+
 cd "$(dirname "$0")/.."
 dotnet build -c Release benchmarks/KvMesh.LoadTest >&2
 program=(dotnet artifacts/bin/KvMesh.LoadTest/release/KvMesh.LoadTest.dll)

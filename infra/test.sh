@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds everything and runs every test. The only thing it needs beforehand is the .NET 10 SDK; what else the tests run
-# against (redis-server, prometheus, chromium, python3 with redis and pytest) it installs with apt when it is root.
+# against (redis-server, prometheus, chromium, python3 with redis, pytest and torch) it installs with apt when it is root.
 #
 #   infra/test.sh               everything but the long runs
 #   infra/test.sh --soak        the long runs only (trait Category=Soak)
@@ -12,8 +12,11 @@ set -u -o pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 DOTNET_CLI_UI_LANGUAGE=en MSBUILDDISABLENODEREUSE=1
+# Seconds that the runner waits for its test process, which a busy machine may be slow to start.
+export VSTEST_CONNECTION_TIMEOUT=600
 results="$root/artifacts/test-results"
-suite_limit=15m
+# Only ends a suite that hangs: the longest takes ten minutes on two slow cores.
+suite_limit=20m
 python=/usr/bin/python3
 passed=0
 failed=0
@@ -59,6 +62,8 @@ install_missing() {
     [[ -x $python ]] || packages+=(python3)
     [[ -x $python ]] && "$python" -c 'import redis' 2>/dev/null || packages+=(python3-redis)
     [[ -x $python ]] && "$python" -c 'import pytest' 2>/dev/null || packages+=(python3-pytest)
+    # Importing torch takes seconds; whether it is there does not.
+    [[ -x $python ]] && "$python" -c 'import importlib.util; exit(importlib.util.find_spec("torch") is None)' 2>/dev/null || packages+=(python3-torch)
     ((${#packages[@]} == 0)) && return 0
 
     if ((EUID != 0)); then

@@ -5,6 +5,10 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
 {
     MemoryVerb.Create(),
     AllocatorVerb.Create(),
+    CodecsVerb.Create(),
+    CapacityVerb.Create(),
+    EncodingVerb.Create(),
+    ModelVerb.Create(),
     RespVerb.Create(),
     RespVerb.CreatePeers(),
     NativeVerb.Create(),
@@ -13,11 +17,15 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     MatchVerb.Create(),
     MapVerb.Create(),
     MeshVerb.Create(),
+    MembersVerb.Create(),
+    PlacementVerb.Create(),
     OpenLoopVerb.Create(),
     DiskVerb.Create(),
     RestartVerb.Create(),
     RedisTierVerb.Create(),
     SequencesVerb.Create(),
+    QuotasVerb.Create(),
+    FaultsVerb.Create(),
     LoopServer.Create(),
 };
 

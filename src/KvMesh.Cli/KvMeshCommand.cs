@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.Net;
 using KvMesh.Cli.Commands;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
@@ -28,6 +29,7 @@ internal static class KvMeshCommand
         if (parse.Action is ParseErrorAction)
         {
             WriteParseErrors(parse, terminal.Error);
+            WriteJsonError(parse, terminal, ExitCode.Usage, string.Join(' ', parse.Errors.Select(problem => problem.Message)));
             return (int)ExitCode.Usage;
         }
 
@@ -42,13 +44,23 @@ internal static class KvMeshCommand
                 await terminal.Error.WriteLineAsync($"kvmesh: {line}");
             }
 
+            WriteJsonError(parse, terminal, failure.Code, failure.Message);
             return (int)failure.Code;
+        }
+    }
+
+    /// <summary>A script that asked for one JSON object gets one, also when there is no result.</summary>
+    private static void WriteJsonError(ParseResult parse, Terminal terminal, ExitCode code, string message)
+    {
+        if (!terminal.HasJson && parse.Tokens.Any(token => token.Value == CliOption.JsonName))
+        {
+            terminal.WriteJson(new ErrorReport(message, (int)code), CliJson.Default.ErrorReport);
         }
     }
 
     internal static RootCommand Create(Terminal terminal, TimeProvider time)
     {
-        var root = new RootCommand("KvMesh keeps the KV cache of LLM serving engines outside the engine, so that no prompt prefix is computed twice.")
+        var root = new RootCommand("KvMesh keeps the KV cache of LLM serving engines outside the engine, so that a prompt prefix that is kept is not computed again.")
         {
             ServeCommand.Create(terminal),
             DemoCommand.Create(terminal, time),
@@ -59,11 +71,16 @@ internal static class KvMeshCommand
             NodesCommand.Create(terminal),
             UpCommand.Create(terminal, time),
             TopCommand.Create(terminal),
+            CodecsCommand.Create(terminal),
+            BlockCommand.Create(terminal),
+            ConfigCommand.Create(terminal),
             PutCommand.Create(terminal),
             GetCommand.Create(terminal),
             RemoveCommand.Create(terminal),
             PurgeCommand.Create(terminal),
             SeqCommand.Create(terminal),
+            OrdersCommand.Create(terminal),
+            DrainCommand.Create(terminal, time),
             ConsoleCommand.Create(terminal),
             TokenCommand.Create(terminal),
         };
@@ -101,7 +118,9 @@ internal static class KvMeshCommand
         NodeStartException e => (ExitCode.Failure, e.Message),
         TraceFormatException e => (ExitCode.Failure, e.Message),
         WorkloadAbortedException e => (ExitCode.NodeUnreachable, e.Message),
-        KvMeshConnectException e => (ExitCode.NodeUnreachable, e.Message),
+        KvMeshConnectException e => (e.IsRefusal ? ExitCode.Failure : ExitCode.NodeUnreachable, e.Message),
+        AdminRefusedException { Error.Field: not "path", StatusCode: HttpStatusCode.NotFound } e => (ExitCode.NotFound, e.Message),
+        AdminRefusedException { Error.Field: not null, StatusCode: HttpStatusCode.BadRequest } e => (ExitCode.Usage, e.Message),
         AdminRefusedException e => (ExitCode.Failure, e.NeedsToken ? $"{e.Message} Give a token with --token or $KVMESH_TOKEN." : e.Message),
         HttpRequestException e => (ExitCode.NodeUnreachable, $"the node does not answer: {e.Message}; 'kvmesh serve' starts one"),
         OperationCanceledException when cancellationToken.IsCancellationRequested => (ExitCode.Interrupted, "interrupted"),
@@ -110,3 +129,8 @@ internal static class KvMeshCommand
         _ => null,
     };
 }
+
+/// <summary>What a command with <c>--json</c> prints instead of its result when it fails.</summary>
+/// <param name="Error">The message, as on standard error.</param>
+/// <param name="ExitCode">What the process ends with.</param>
+internal sealed record ErrorReport(string Error, int ExitCode);

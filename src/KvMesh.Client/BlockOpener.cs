@@ -10,21 +10,15 @@ namespace KvMesh.Client;
 
 /// <summary>
 /// Opens blocks where they are: in the node's arena under a lease where memory is shared, else in a buffer that is filled over the socket.
-/// Several are leased with one request, so that the round trip does not count beside reading them.
+/// Several are leased with one request, the next of them while these are read, so that round trips do not count beside reading.
 /// </summary>
 internal sealed class BlockOpener(ConnectionPool pool, BlockReader reader, TimeProvider time, bool verify)
 {
-    /// <summary>Bytes leased ahead of the block in hand: enough to hide a round trip, and little of anybody's lease budget.</summary>
-    private const int AheadBytes = 64 * 1024 * 1024;
-
-    /// <summary>Blocks leased at once at most.</summary>
-    private const int MaxAhead = 64;
-
-    /// <summary>Blocks leased at once before their size is known.</summary>
-    private const int FirstAhead = 8;
-
     /// <summary>First guess for a block of unknown length.</summary>
     private int _likelyBytes = 64 * 1024;
+
+    /// <summary>Bytes of the largest block of the run that was read last; 0: none was.</summary>
+    private int _runBytes;
 
     public async ValueTask<LeasedBlock?> OpenAsync(KeySelection key, bool sharesMemory, CancellationToken cancellationToken)
     {
@@ -33,61 +27,45 @@ internal sealed class BlockOpener(ConnectionPool pool, BlockReader reader, TimeP
             return await ReceiveAsync(key, cancellationToken).ConfigureAwait(false);
         }
 
-        var lease = new LeaseOperation(key, []);
+        var lease = new LeaseOperation(key);
         var connection = await pool.RunAsync(lease, cancellationToken).ConfigureAwait(false);
-        return connection is null ? null : await OpenAsync(connection, lease, 0, key, cancellationToken).ConfigureAwait(false);
+        return await OpenAsync(connection, lease, lease.Grants[0], key, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Opens one block after the other; each is closed when the next is asked for.</summary>
     public async IAsyncEnumerable<LeasedBlock?> OpenManyAsync(KeySelection keys, bool sharesMemory, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var ahead = FirstAhead;
-        for (var index = 0; index < keys.Count;)
+        for (var index = 0; !sharesMemory && index < keys.Count; index++)
         {
-            if (!sharesMemory)
-            {
-                using var received = await ReceiveAsync(keys.Slice(index++, 1), cancellationToken).ConfigureAwait(false);
-                yield return received;
-                continue;
-            }
+            using var received = await ReceiveAsync(keys.Slice(index, 1), cancellationToken).ConfigureAwait(false);
+            yield return received;
+        }
 
-            var some = keys.Slice(index, Math.Min(ahead, keys.Count - index));
-            var lease = new LeaseOperation(some, []);
-            var connection = await pool.RunAsync(lease, cancellationToken).ConfigureAwait(false);
-            var askedAt = time.GetTimestamp();
-            var (opened, blockBytes) = (0, 0);
-            try
-            {
-                while (opened < some.Count && !IsOver(lease, opened, askedAt))
-                {
-                    using var block = connection is null
-                        ? null
-                        : await OpenAsync(connection, lease, opened, some.Slice(opened, 1), cancellationToken).ConfigureAwait(false);
-                    opened++;
-                    blockBytes = block?.Length ?? blockBytes;
-                    yield return block;
-                }
-            }
-            finally
-            {
-                connection?.Release(lease.Grants.AsSpan(opened));
-            }
+        if (!sharesMemory)
+        {
+            yield break;
+        }
 
-            index += opened;
-            ahead = opened < some.Count ? opened : blockBytes > 0 ? Math.Clamp(AheadBytes / blockBytes, 1, MaxAhead) : ahead;
+        await using var run = new LeaseRun(pool, keys, Volatile.Read(ref _runBytes), time);
+        while (await run.NextAsync(cancellationToken).ConfigureAwait(false) is { } batch)
+        {
+            Volatile.Write(ref _runBytes, batch.LargestBytes);
+            while (batch.TryTake(out var key, out var grant))
+            {
+                using var block = await OpenAsync(batch.Connection, batch.Lease, grant, key, cancellationToken).ConfigureAwait(false);
+                yield return block;
+            }
         }
     }
 
-    /// <summary>Whether the rest of a batch is better leased anew: the budget had no more room then, or the leases end soon.</summary>
-    private bool IsOver(LeaseOperation lease, int index, long askedAt) =>
-        index > 0
-        && lease.Outcome == OperationOutcome.Done
-        && (lease.Grants[index].Status == NativeStatus.LeaseRefused || time.GetElapsedTime(askedAt) > lease.Duration / 2);
-
-    /// <summary>Opens the block of one grant; where there was none to give, over the socket.</summary>
-    private ValueTask<LeasedBlock?> OpenAsync(NodeConnection connection, LeaseOperation lease, int index, KeySelection key, CancellationToken cancellationToken)
+    /// <summary>Opens the block of one grant; where there was none to give, over the socket. Without a connection it is a miss.</summary>
+    private ValueTask<LeasedBlock?> OpenAsync(NodeConnection? connection, LeaseOperation lease, LeaseGrant grant, KeySelection key, CancellationToken cancellationToken)
     {
-        var grant = lease.Grants[index];
+        if (connection is null)
+        {
+            return default;
+        }
+
         return lease.Outcome != OperationOutcome.Done || grant.Status == NativeStatus.LeaseRefused || connection.Arena is not { } arena
             ? ReceiveAsync(key, cancellationToken)
             : new ValueTask<LeasedBlock?>(grant.Status == NativeStatus.Ok ? OpenInPlace(connection, arena, grant, key) : null);
@@ -97,7 +75,7 @@ internal sealed class BlockOpener(ConnectionPool pool, BlockReader reader, TimeP
     {
         if (!arena.Contains(grant) || !arena.TryHold())
         {
-            connection.Release([grant]);
+            connection.GiveBack([grant]);
             return null;
         }
 

@@ -102,7 +102,10 @@ internal sealed class BlockWriter(ConnectionPool pool)
         return put.Outcome == OperationOutcome.Lost ? null : put.Status;
     }
 
-    /// <summary>The commit is not cancelled once it was sent: until it is answered the node may be reading the part that is given back then.</summary>
+    /// <summary>
+    /// The commit is not cancelled once it was sent: until it is answered the node may be reading the part that is given back then. One
+    /// that is lost was lost by the end of its connection, which comes before the operation completes: a node that copies later sees it.
+    /// </summary>
     private static async ValueTask<PutStatus?> CommitAsync(NodeConnection connection, CommitOperation commit, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();

@@ -1,4 +1,5 @@
 using System.Text;
+using KvMesh.Protocol.Coding;
 using KvMesh.Protocol.Native;
 
 namespace KvMesh.Client;
@@ -32,6 +33,21 @@ public sealed record ClientOptions
 
     /// <summary>Whether received bytes are checked against the node's checksums. Off only to measure what the check costs.</summary>
     public bool VerifyChecksums { get; init; } = true;
+
+    /// <summary>
+    /// Whether only exact blocks are read: a copy that has lost something is a miss, in RAM, on disk and elsewhere in the cluster. A node from before
+    /// lossy copies keeps none.
+    /// </summary>
+    public bool LosslessReads { get; init; }
+
+    /// <summary>Whether no copy of a block that this client writes may lose anything, in any tier of any node.</summary>
+    public bool LosslessWrites { get; init; }
+
+    /// <summary>
+    /// Decodes blocks that the node keeps encoded, so that they come over the socket in fewer bytes: <c>new KvMesh.Codecs.Payloads.PayloadDecoder()</c>. Null: the node decodes
+    /// them. What is read in place, in shared memory, is never encoded.
+    /// </summary>
+    public IPayloadDecoder? Decoder { get; init; }
 
     /// <summary>Name shown to the node's operators, at most 64 bytes of UTF-8.</summary>
     public string ClientName { get; init; } = "kvmesh-client";

@@ -1,6 +1,5 @@
 using System.Buffers;
 using KvMesh.Client.Connections;
-using KvMesh.Client.Operations;
 using KvMesh.Client.SharedMemory;
 using KvMesh.Protocol.Native.Messages;
 
@@ -70,7 +69,7 @@ public sealed class LeasedBlock : IDisposable
 
         _wasValid = _arena.IsCurrent(_grant);
         _arena.LetGo();
-        _connection!.Post(new ReleaseOperation([_grant.LeaseId]));
+        _connection!.GiveBack([_grant]);
         return _wasValid;
     }
 

@@ -96,4 +96,7 @@ public sealed class KvMeshConnectException : IOException
         : base(message, innerException)
     {
     }
+
+    /// <summary>The node answered and does not want this client: its token, its tenant or its version.</summary>
+    public bool IsRefusal { get; init; }
 }

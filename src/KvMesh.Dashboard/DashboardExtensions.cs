@@ -1,4 +1,5 @@
 using KvMesh.Dashboard.Access;
+using KvMesh.Dashboard.Actions;
 using KvMesh.Dashboard.Feed;
 using KvMesh.Dashboard.Pages;
 using KvMesh.Dashboard.Views;
@@ -30,7 +31,7 @@ public static class DashboardExtensions
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(options);
         services.AddSingleton<NodeAddress>();
-        services.AddSingleton<NodeFeeds>();
+        services.AddSingleton<Feeds>();
         services.AddSingleton<Sessions>();
         services.AddSingleton<SignInLimiter>();
         services.AddSingleton<TokenCheck>();
@@ -40,6 +41,11 @@ public static class DashboardExtensions
         services.AddSingleton<ViewSocket>();
         services.AddSingleton<AssetCatalog>();
         services.AddSingleton<PageEndpoints>();
+        services.AddSingleton<ActionEndpoints>();
+        services.AddSingleton<LivePage, BoardPage>();
+        services.AddSingleton<LivePage, ClusterPage>();
+        services.AddSingleton<LivePage, SequenceListPage>();
+        services.AddSingleton<LivePage, SequencePage>();
         return services;
     }
 
@@ -48,16 +54,23 @@ public static class DashboardExtensions
     {
         ArgumentNullException.ThrowIfNull(app);
         var pages = app.Services.GetRequiredService<PageEndpoints>();
+        var actions = app.Services.GetRequiredService<ActionEndpoints>();
         var assets = app.Services.GetRequiredService<AssetCatalog>();
         var socket = app.Services.GetRequiredService<ViewSocket>();
         app.UseWebSockets();
         app.MapGet("/", () => TypedResults.Redirect(BasePath)).ExcludeFromDescription();
         var group = app.MapGroup(BasePath).ExcludeFromDescription();
-        group.MapGet("", (Delegate)pages.ShowBoardAsync);
+        foreach (var page in app.Services.GetServices<LivePage>())
+        {
+            app.MapGet(page.Address, (Delegate)((HttpContext context) => pages.ShowAsync(context, page))).ExcludeFromDescription();
+            app.MapGet(page.Address + "/view", (HttpContext context) => socket.RunAsync(context, page)).ExcludeFromDescription();
+        }
+
+        group.MapGet("/act", actions.Ask);
+        group.MapPost("/act", (Delegate)actions.ActAsync).DisableAntiforgery();
         group.MapPost("/sign-in", (Delegate)pages.SignInAsync).DisableAntiforgery();
         group.MapPost("/sign-out", pages.SignOut).DisableAntiforgery();
         group.MapGet("/assets/{name}", assets.Serve);
-        group.MapGet("/view", socket.RunAsync);
         return app;
     }
 }

@@ -1,14 +1,18 @@
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 
 namespace KvMesh.Engine;
 
-/// <summary>A thread that does one step again and again until it is disposed. An unexpected failure ends the step, not the loop.</summary>
+/// <summary>A thread that does one step again and again until it is disposed, or its work is done. An unexpected failure ends the step, not the loop.</summary>
 internal sealed partial class BackgroundLoop : IDisposable
 {
+    /// <summary>Steps of niceness: a third of the processor time of a thread that serves, where both want one.</summary>
+    private const int Courtesy = 5;
+
     private readonly AutoResetEvent _signal = new(initialState: false);
     private readonly Thread _thread;
     private readonly TimeSpan _period;
-    private readonly Action _step;
+    private readonly Func<bool> _step;
     private readonly ILogger _logger;
     private readonly object _progress = new();
     private volatile bool _isStopping;
@@ -16,6 +20,20 @@ internal sealed partial class BackgroundLoop : IDisposable
     private long _done;
 
     public BackgroundLoop(string name, TimeSpan period, Action step, ILogger logger)
+        : this(
+            name,
+            period,
+            () =>
+            {
+                step();
+                return true;
+            },
+            logger)
+    {
+    }
+
+    /// <param name="step">Returns whether there will be more to do; the thread ends when not.</param>
+    public BackgroundLoop(string name, TimeSpan period, Func<bool> step, ILogger logger)
     {
         _period = period;
         _step = step;
@@ -65,12 +83,17 @@ internal sealed partial class BackgroundLoop : IDisposable
 
     private void Run()
     {
+        // On Linux this is of the calling thread alone. Whoever serves a request goes before work that can wait.
+        _ = LowerPriority(Courtesy);
         while (!_isStopping)
         {
             var asked = Interlocked.Read(ref _asked);
             try
             {
-                _step();
+                if (!_step())
+                {
+                    break;
+                }
             }
             catch (Exception exception)
             {
@@ -92,6 +115,9 @@ internal sealed partial class BackgroundLoop : IDisposable
             Monitor.PulseAll(_progress);
         }
     }
+
+    [LibraryImport("libc", EntryPoint = "nice")]
+    private static partial int LowerPriority(int steps);
 
     private static partial class Log
     {

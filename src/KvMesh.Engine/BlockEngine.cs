@@ -1,4 +1,5 @@
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.Events;
 using KvMesh.Engine.Leases;
 using KvMesh.Engine.Telemetry;
@@ -19,6 +20,7 @@ public sealed partial class BlockEngine : IDisposable
     private readonly BlockWriter _writer;
     private readonly EngineCounters _counters;
     private readonly PrefixMatcher _matcher;
+    private readonly KeyScan _scan;
     private readonly EngineHost _host;
 
     private BlockEngine(EngineHost host, EngineOptions options, TimeProvider time, ILoggerFactory loggers)
@@ -27,96 +29,39 @@ public sealed partial class BlockEngine : IDisposable
         _options = options;
         _time = time;
         _registry = host.Registry;
-        _writer = new BlockWriter(_registry, host.Evictor, host.Counters, options.MaxBlockBytes);
+        _writer = new BlockWriter(_registry, host.Evictor, host.Counters, options.MaxBlockBytes, host.Progressive);
         _counters = host.Counters;
         _matcher = new PrefixMatcher(_registry);
+        _scan = new KeyScan(_registry);
         _host.Start(this, loggers.CreateLogger<BlockEngine>());
     }
 
     public TenantTable Tenants => _host.Tenants;
 
+    /// <summary>What it is made of, for tests of single steps.</summary>
+    internal EngineHost Parts => _host;
+
     public BlockEventLog Events => _host.Events;
 
     /// <summary>Opens the data directory, adopts what an earlier process left, and begins to serve.</summary>
+    /// <param name="options">What it may use.</param>
+    /// <param name="time">Its clock.</param>
+    /// <param name="loggers">Where it says what it did.</param>
+    /// <param name="diskCoder">Writes blocks to disk in fewer bytes, and reads what was written so; null: blocks are written as they are, and those that an earlier process encoded are forgotten.</param>
+    /// <param name="hostCoder">Keeps blocks of RAM in fewer bytes; null: they stay as they are, and those that an earlier process encoded are read by the coder of the disk, if there is one.</param>
     /// <exception cref="EngineStartException">The directory is in use, or the machine cannot give what the options ask.</exception>
-    public static BlockEngine Open(EngineOptions options, TimeProvider time, ILoggerFactory loggers) =>
-        new(EngineHost.Open(options, time, loggers.CreateLogger<BlockEngine>()), options, time, loggers);
+    public static BlockEngine Open(
+        EngineOptions options, TimeProvider time, ILoggerFactory loggers, IPayloadCoder? diskCoder = null, IPayloadCoder? hostCoder = null) =>
+        new(EngineHost.Open(options, time, loggers.CreateLogger<BlockEngine>(), diskCoder, hostCoder), options, time, loggers);
 
     /// <summary>Figures of this moment, for operators.</summary>
     public EngineSnapshot Snapshot() => _host.Snapshot();
 
-    /// <summary>
-    /// Opens a block for reading. The caller disposes <paramref name="read"/> as soon as the bytes are copied or sent; until then
-    /// they do not move. A hit below RAM is brought into the arena first. False is a miss.
-    /// </summary>
-    public bool TryRead(Tenant tenant, ReadOnlySpan<byte> key, ReadIntent intent, out BlockRead read)
-    {
-        var isUse = intent == ReadIntent.Use;
-        if (_registry.Find(tenant, key) is { } block && TryOpen(block, isUse, out var wasLoaded))
-        {
-            if (isUse)
-            {
-                NoteRead(block, isFirst: wasLoaded && block.Hits == 0);
-                Interlocked.Increment(ref tenant.Counters.Hits);
-                Interlocked.Add(ref _counters.ReadBytes, block.PayloadBytes);
-            }
-
-            read = new BlockRead(this, block, !block.IsVerified || IsSampled());
-            return true;
-        }
-
-        if (isUse)
-        {
-            Interlocked.Increment(ref _counters.Reads);
-            Interlocked.Increment(ref tenant.Counters.Misses);
-        }
-
-        read = default;
-        return false;
-    }
-
-    /// <summary>Whether the block is readable now. With a lease it stays so for <paramref name="lease"/>, budget permitting.</summary>
-    public bool Exists(Tenant tenant, ReadOnlySpan<byte> key, ConnectionLeases leases, TimeSpan lease)
-    {
-        if (_registry.Find(tenant, key) is not { } block)
-        {
-            return false;
-        }
-
-        NotePrefix(block);
-        var main = MainOf(block);
-        return lease <= TimeSpan.Zero || TryLease(main, main.HeldBytes, leases, lease, out _);
-    }
-
-    /// <summary>Finds the longest prefix of <paramref name="keys"/> that is here and leases it. Counts as one use of each matched block.</summary>
-    public PrefixMatch MatchPrefix(Tenant tenant, KeyRun keys, ConnectionLeases leases, TimeSpan lease)
-    {
-        var matched = _matcher.Match(tenant, keys, out var deepest);
-        while (deepest is not null && lease > TimeSpan.Zero)
-        {
-            NotePrefix(deepest);
-            if (TryLease(deepest, deepest.HeldBytes * matched, leases, lease, out var until))
-            {
-                return Counted(tenant, keys.Count, new PrefixMatch(matched, until));
-            }
-
-            // The last block went between the match and the lease: look again.
-            matched = _matcher.Match(tenant, keys, out deepest);
-        }
-
-        if (deepest is not null)
-        {
-            NotePrefix(deepest);
-        }
-
-        return Counted(tenant, keys.Count, new PrefixMatch(matched, 0));
-    }
-
-    /// <summary>What is known of a block, without counting a use.</summary>
+    /// <summary>What is known of a block, without counting a use. Of one that lies encoded on disk a granule is read.</summary>
     public bool TryInspect(Tenant tenant, ReadOnlySpan<byte> key, out BlockInfo info)
     {
         var block = _registry.Find(tenant, key);
-        info = block is null ? default : InfoOf(block);
+        info = block is null ? default : InfoOf(block) with { OnDisk = _host.FormOnDisk(block) };
         return block is not null;
     }
 
@@ -126,7 +71,8 @@ public sealed partial class BlockEngine : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(key.Length, Limits.MaxKeyBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(payloadBytes);
-        if (traits.IsContent && payloadBytes <= _options.MaxBlockBytes && _registry.Find(tenant, key) is { } present)
+        if (traits.IsContent && payloadBytes <= _options.MaxBlockBytes && _registry.Find(tenant, key) is { Loss: null } present
+            && (!traits.LosslessOnly || present.IsLosslessOnly))
         {
             NoteRead(present, isFirst: false);
             Interlocked.Increment(ref _counters.DuplicateWrites);
@@ -164,54 +110,20 @@ public sealed partial class BlockEngine : IDisposable
     public void Abort(Reservation reservation) => _writer.Abort(reservation.End());
 
     /// <summary>
-    /// Removes a block at once, also under a lease, and tells tiers that keep copies for this node. False when there was none here.
+    /// Removes a block at once, also under a lease, and tells the attached tiers, for keys that may name content. False when there was none,
+    /// here or, as far as is known, in a tier.
     /// </summary>
-    public bool Remove(Tenant tenant, ReadOnlySpan<byte> key)
-    {
-        ForgetElsewhere(tenant, key);
-        return _registry.Find(tenant, key) is { } block && _registry.Remove(block, BlockEventKind.Removed);
-    }
+    public bool Remove(Tenant tenant, ReadOnlySpan<byte> key) => ForgetElsewhere(tenant, key) | RemoveHere(tenant, key);
 
-    /// <summary>Changes when a block expires, in Unix milliseconds; 0 never. False when there is no such block.</summary>
-    public bool SetExpiry(Tenant tenant, ReadOnlySpan<byte> key, long expiresAt)
-    {
-        if (_registry.Find(tenant, key) is not { } block)
-        {
-            return false;
-        }
-
-        var before = Interlocked.Exchange(ref block.ExpiresAt, expiresAt);
-        if (block.IsContent)
-        {
-            // A copy elsewhere has the old expiry and would bring the block back: it goes, and may be made again.
-            ForgetElsewhere(tenant, key);
-            block.IsOffered = false;
-        }
-
-        WaitUntilDecided(block);
-        if (block.TryOpen())
-        {
-            using var read = new BlockRead(this, block, mustVerify: false);
-            block.Tenant.Host.Arena.Descriptor(block.Extent.Descriptor).ExpiresAt = expiresAt;
-        }
-
-        if (before != expiresAt && block.IsOnDisk)
-        {
-            _host.NoteExpiry(block, isSooner: expiresAt != 0 && (before == 0 || expiresAt < before));
-        }
-
-        return !block.IsDead;
-    }
+    /// <summary>Removes a block at once, also under a lease, from this node alone: for keys that are known to name no content. False when there was none.</summary>
+    public bool RemoveHere(Tenant tenant, ReadOnlySpan<byte> key) => _registry.Remove(tenant, key, BlockEventKind.Removed);
 
     /// <summary>Removes every block of a tenant, or of one model, or of one revision, in constant time. Null stands for all.</summary>
     /// <returns>Blocks that were visible before.</returns>
     public long Purge(Tenant tenant, string? model, string? revision)
     {
         _far?.ForgetScope(tenant, model, revision);
-        var blocks = tenant.Purge(model, revision);
-        _host.EndPurge();
-        Events.Append(BlockEventKind.Purged, tenant.Name, default, 0, BlockTiers.None, isContent: false);
-        return blocks;
+        return EndPurge(tenant, model, revision);
     }
 
     /// <summary>
@@ -224,29 +136,15 @@ public sealed partial class BlockEngine : IDisposable
     /// Visits keys of a tenant from <paramref name="cursor"/> on, which is 0 at first, and returns the next cursor, 0 at the end.
     /// A key that is present during the whole iteration is visited at least once.
     /// </summary>
-    public long Scan(Tenant tenant, long cursor, int count, Action<ReadOnlyMemory<byte>, BlockInfo> visit)
-    {
-        var index = _registry.Index;
-        var visited = 0;
-        for (var bucket = (int)Math.Clamp(cursor, 0, index.BucketCount); bucket < index.BucketCount; bucket++)
-        {
-            for (var block = index.Bucket(bucket); block is not null; block = Volatile.Read(ref block.Next))
-            {
-                if (block.Tenant == tenant && _registry.IsVisible(block))
-                {
-                    visit(block.KeyBytes.ToMemory(), InfoOf(block));
-                    visited++;
-                }
-            }
+    public long Scan(Tenant tenant, long cursor, int count, Action<ReadOnlyMemory<byte>, BlockInfo> visit) =>
+        _scan.Visit(tenant, cursor, count, int.MaxValue, block => visit(block.KeyBytes.ToMemory(), InfoOf(block)));
 
-            if (visited >= count)
-            {
-                return bucket + 1 == index.BucketCount ? 0 : bucket + 1;
-            }
-        }
-
-        return 0;
-    }
+    /// <summary>
+    /// As <see cref="Scan(Tenant, long, int, Action{ReadOnlyMemory{byte}, BlockInfo})"/>, for whoever looks in passing: it allocates nothing,
+    /// and looks at <paramref name="places"/> of the index at most, of which many may be empty.
+    /// </summary>
+    public long Scan(Tenant tenant, long cursor, int count, int places, BlockVisitor visit) =>
+        _scan.Visit(tenant, cursor, count, places, block => visit(block.Key, InfoOf(block)));
 
     /// <summary>Opens the ledger of leases of one connection.</summary>
     public ConnectionLeases OpenLeases(Tenant tenant) => new(tenant.Leases, _time, _options.MaxResidenceLease);
@@ -272,8 +170,13 @@ public sealed partial class BlockEngine : IDisposable
     internal void NoteVerified(Block block)
     {
         block.IsVerified = true;
+        NoteVerified(block.PayloadBytes);
+    }
+
+    internal void NoteVerified(int bytes)
+    {
         Interlocked.Increment(ref _counters.VerifiedBlocks);
-        Interlocked.Add(ref _counters.VerifiedBytes, block.PayloadBytes);
+        Interlocked.Add(ref _counters.VerifiedBytes, bytes);
     }
 
     /// <summary>The bytes are not what was sealed: the block goes at once, from every tier, and is counted.</summary>
@@ -289,118 +192,14 @@ public sealed partial class BlockEngine : IDisposable
 
     private static BlockInfo InfoOf(Block block) => new(
         block.PayloadBytes, block.Tiers, block.IsContent, Volatile.Read(ref block.ExpiresAt), block.Hits, block.TableChecksum,
-        block.Scope.Model, block.Scope.Revision);
-
-    private bool TryOpen(Block block, bool isUse, out bool wasLoaded)
+        block.Scope.Model, block.Scope.Revision) 
     {
-        wasLoaded = false;
-        var wait = new SpinWait();
-        while (true)
-        {
-            if (block.TryOpen())
-            {
-                Count(ref _counters.HostHits, isUse);
-                return true;
-            }
-
-            if (block.IsDead)
-            {
-                return false;
-            }
-
-            if (block.IsOnDisk)
-            {
-                wasLoaded = _host.TryLoadAndOpen(block);
-                Count(ref _counters.DiskHits, isUse && wasLoaded);
-                return wasLoaded;
-            }
-
-            if (!block.IsClaimed && !block.IsResident && !block.IsOnDisk)
-            {
-                return false;
-            }
-
-            // Somebody judges whether it may leave: an instant.
-            wait.SpinOnce();
-        }
-    }
-
-    private void Count(ref long counter, bool isUse)
-    {
-        if (isUse)
-        {
-            Interlocked.Increment(ref counter);
-            Interlocked.Increment(ref _counters.Reads);
-        }
-    }
-
-    /// <summary>A request asked for the chain up to here: a use of the block and its ancestors.</summary>
-    private static void NotePrefix(Block block)
-    {
-        var main = MainOf(block);
-        main.Tenant.Host.Touch(main, withAncestors: true);
-    }
-
-    /// <summary>
-    /// Counts a read for retention, unless the block is under a lease: then the request that reads it has been counted when it
-    /// asked for the lease. The first use of a copy on disk moves nothing: the block stays the next to leave until it is asked
-    /// for again.
-    /// </summary>
-    private void NoteRead(Block block, bool isFirst)
-    {
-        var main = MainOf(block);
-        if (Volatile.Read(ref main.LeaseUntil) is var until && until != 0 && until > Now())
-        {
-            return;
-        }
-
-        if (isFirst)
-        {
-            Interlocked.Increment(ref main.Hits);
-        }
-        else
-        {
-            main.Tenant.Host.Touch(main, withAncestors: false);
-        }
-    }
+        IsFollowed = block.HasChildren, FetchBytes = FetchBytesOf(block), Loss = block.Loss, IsLosslessOnly = block.IsLosslessOnly,
+        LossBelow = block.IsOnDisk ? block.LossyBelow?.Loss : null,
+    };
 
     /// <summary>A companion leaves with its block: what keeps the one must keep the other.</summary>
     private static Block MainOf(Block block) => block.IsCompanion && Volatile.Read(ref block.Companion) is { } main ? main : block;
-
-    private bool TryLease(Block block, long heldBytes, ConnectionLeases leases, TimeSpan lease, out long until)
-    {
-        until = leases.Grant(block, heldBytes, lease < _options.MaxExistenceLease ? lease : _options.MaxExistenceLease);
-        WaitUntilDecided(block);
-        if (until != 0 && block.TryOpen())
-        {
-            using var read = new BlockRead(this, block, mustVerify: false);
-            block.Tenant.Host.Arena.Descriptor(block.Extent.Descriptor).LeaseUntil = until;
-        }
-
-        return !block.IsDead;
-    }
-
-    /// <summary>Somebody may be judging whether the block, which has no other copy, leaves: an instant.</summary>
-    private static void WaitUntilDecided(Block block)
-    {
-        var wait = new SpinWait();
-        while (block.IsClaimed && !block.IsOnDisk && !block.IsDead)
-        {
-            wait.SpinOnce();
-        }
-    }
-
-    private PrefixMatch Counted(Tenant tenant, int asked, PrefixMatch match)
-    {
-        Interlocked.Increment(ref _counters.MatchRequests);
-        Interlocked.Add(ref _counters.AskedBlocks, asked);
-        Interlocked.Add(ref _counters.MatchedBlocks, match.Blocks);
-        Interlocked.Add(ref tenant.Counters.Hits, match.Blocks);
-        Interlocked.Add(ref tenant.Counters.Misses, asked - match.Blocks);
-        return match;
-    }
-
-    private bool IsSampled() => _options.VerifyOneReadIn > 0 && Random.Shared.Next(_options.VerifyOneReadIn) == 0;
 
     private long Now() => _time.GetUtcNow().ToUnixTimeMilliseconds();
 }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using KvMesh.Engine.Arena;
 using KvMesh.Engine.Blocks;
 using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Keys;
@@ -18,9 +19,10 @@ internal sealed class DataDirectory : IDisposable
     private readonly FileStream _lock;
     private readonly Lock _scopes = new();
 
-    private DataDirectory(string path, FileStream directoryLock, Guid store, DigestSecret secret)
+    private DataDirectory(string path, FileStream directoryLock, Guid store, DigestSecret secret, bool isNew)
     {
         Path = path;
+        IsNew = isNew;
         Store = store;
         Secret = secret;
         _lock = directoryLock;
@@ -33,6 +35,9 @@ internal sealed class DataDirectory : IDisposable
 
     public DigestSecret Secret { get; }
 
+    /// <summary>Whether this process gave it its identity: nobody else ever wrote under it.</summary>
+    public bool IsNew { get; }
+
     /// <summary>Takes the directory for this process alone, and makes what is missing.</summary>
     /// <exception cref="EngineStartException">Another process has it, or it cannot be written.</exception>
     public static DataDirectory Open(string path)
@@ -44,8 +49,10 @@ internal sealed class DataDirectory : IDisposable
             var directoryLock = TakeLock(path);
             try
             {
-                var (store, secret) = ReadOrCreateIdentity(System.IO.Path.Combine(path, "identity"));
-                return new DataDirectory(path, directoryLock, store, secret);
+                var file = System.IO.Path.Combine(path, "identity");
+                var isNew = !File.Exists(file);
+                var (store, secret) = ReadOrCreateIdentity(file);
+                return new DataDirectory(path, directoryLock, store, secret, isNew);
             }
             catch
             {
@@ -55,12 +62,38 @@ internal sealed class DataDirectory : IDisposable
         }
         catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
         {
-            throw new EngineStartException($"Engine:DataDirectory {path} cannot be used: {exception.Message}", exception);
+            throw new EngineStartException($"DataDirectory {path} cannot be used: {exception.Message}", exception);
         }
     }
 
-    /// <summary>The scopes that were purged before, with their epochs.</summary>
-    public IReadOnlyList<ScopeEpoch> ReadScopes()
+    /// <summary>Gives the tenants the epochs of their scopes, before anything is read that is compared with them.</summary>
+    public void RestoreScopes(TenantTable tenants)
+    {
+        foreach (var stored in ReadScopes().OrderBy(scope => scope.Model is not null))
+        {
+            var scopes = tenants.Find(stored.Tenant)?.Scopes;
+            if (stored.Model is null || stored.Revision is null)
+            {
+                scopes?.RestoreFloor(stored.Epoch);
+                continue;
+            }
+
+            scopes?.Restore(stored.Model, stored.Revision, stored.Epoch);
+        }
+    }
+
+    /// <summary>Writes the epochs of all scopes that were purged, before the purge is acknowledged.</summary>
+    public void WriteScopes(IEnumerable<Tenant> tenants)
+    {
+        lock (_scopes)
+        {
+            Replace(System.IO.Path.Combine(Path, ScopesFile), JsonSerializer.SerializeToUtf8Bytes(tenants.SelectMany(EpochsOf)));
+        }
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private ScopeEpoch[] ReadScopes()
     {
         var file = System.IO.Path.Combine(Path, ScopesFile);
         if (!File.Exists(file))
@@ -78,36 +111,42 @@ internal sealed class DataDirectory : IDisposable
         }
     }
 
-    /// <summary>Writes the epochs of all purged scopes, before the purge is acknowledged.</summary>
-    public void WriteScopes(IEnumerable<Tenant> tenants)
+    private static IEnumerable<ScopeEpoch> EpochsOf(Tenant tenant)
     {
-        lock (_scopes)
-        {
-            var scopes = tenants.SelectMany(tenant => tenant.Scopes).Where(scope => scope.Epoch > 0)
-                .Select(scope => new ScopeEpoch(scope.Tenant.Name, scope.Model, scope.Revision, scope.Epoch)).ToArray();
-            Replace(System.IO.Path.Combine(Path, ScopesFile), JsonSerializer.SerializeToUtf8Bytes(scopes));
-        }
+        var (floor, others) = tenant.Scopes.Epochs();
+        var stored = others.Select(scope => new ScopeEpoch(tenant.Name, scope.Model, scope.Revision, scope.Epoch));
+        return floor == 0 ? stored : stored.Prepend(new ScopeEpoch(tenant.Name, null, null, floor));
     }
-
-    public void Dispose() => _lock.Dispose();
 
     private static FileStream TakeLock(string path)
     {
         // The runtime locks the file also against readers, so who holds it is written beside it.
         var owner = System.IO.Path.Combine(path, "owner");
-        FileStream stream;
-        try
-        {
-            stream = new FileStream(System.IO.Path.Combine(path, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException exception) when (File.Exists(owner))
+        FileStream? stream = null;
+        IOException? refusal = null;
+        SpinWait.SpinUntil(IsTaken, ArenaLock.Patience);
+        if (stream is null)
         {
             throw new EngineStartException(
-                $"Engine:DataDirectory {path} is in use by process {File.ReadAllText(owner).Trim()}. Stop it, or choose another directory.", exception);
+                $"DataDirectory {path} is in use by process {File.ReadAllText(owner).Trim()}. Stop it, or choose another directory.", refusal!);
         }
 
         File.WriteAllText(owner, $"{Environment.ProcessId}\n");
         return stream;
+
+        bool IsTaken()
+        {
+            try
+            {
+                stream = new FileStream(System.IO.Path.Combine(path, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException exception) when (File.Exists(owner))
+            {
+                refusal = exception;
+            }
+
+            return stream is not null;
+        }
     }
 
     private static (Guid Store, DigestSecret Secret) ReadOrCreateIdentity(string file)
@@ -148,5 +187,5 @@ internal sealed class DataDirectory : IDisposable
     }
 }
 
-/// <summary>How often a scope was purged.</summary>
-internal sealed record ScopeEpoch(string Tenant, string Model, string Revision, uint Epoch);
+/// <summary>How often a scope was purged; without a model and revision, where scopes begin that are not listed (0 when nothing says so).</summary>
+internal sealed record ScopeEpoch(string Tenant, string? Model, string? Revision, uint Epoch);

@@ -1,11 +1,13 @@
 using KvMesh.Engine.Arena;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.Events;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Engine.Host;
 using KvMesh.Engine.Integrity;
 using KvMesh.Engine.Leases;
+using KvMesh.Engine.Progressive;
 using KvMesh.Engine.Retention;
 using KvMesh.Engine.Telemetry;
 using KvMesh.Engine.Tiering;
@@ -26,13 +28,20 @@ internal sealed partial class EngineHost : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly DataDirectory _directory;
-    private readonly List<HostTier> _hosts = [];
+    private readonly List<HostTier> _hosts;
     private readonly List<BackgroundLoop> _loops = [];
     private readonly RequestClock _clock;
     private readonly DateTimeOffset _startedAt;
+    private readonly IPayloadCoder? _diskCoder;
+    private readonly IPayloadCoder? _hostCoder;
+    private readonly CodingCounters _coding = new();
+    private readonly CodingCounters _hostCoding = new();
     private Prefaulter? _prefaulter;
     private DiskTier? _disk;
     private DiskMover? _mover;
+    private Promoter? _promoter;
+    private HostEncoder? _encoder;
+    private PayloadDecoder? _decoder;
     private BackgroundLoop? _sweep;
     private FarLookup? _far;
     private long _sweepAsked;
@@ -41,10 +50,15 @@ internal sealed partial class EngineHost : IDisposable
     /// <summary>Whether scopes were purged since the last sweep began.</summary>
     private bool _hasPurged;
 
-    private EngineHost(EngineOptions options, DataDirectory directory, TimeProvider time, ILogger logger)
+    /// <param name="arenas">Gets each arena when it is open, so that a start that fails can close them.</param>
+    private EngineHost(
+        EngineOptions options, DataDirectory directory, List<HostTier> arenas, TimeProvider time, ILogger logger, IPayloadCoder? diskCoder, IPayloadCoder? hostCoder)
     {
+        _diskCoder = diskCoder;
+        _hostCoder = hostCoder;
         _options = options;
         _directory = directory;
+        _hosts = arenas;
         _time = time;
         _logger = logger;
         _startedAt = time.GetUtcNow();
@@ -52,11 +66,20 @@ internal sealed partial class EngineHost : IDisposable
         Registry = new BlockRegistry(new BlockIndex(options.MaxBlocks), Events, directory.Secret, time);
         Evictor = new Evictor(Registry, Counters, time);
         Tenants = OpenTenants();
+        Progressive = new ProgressiveTable(options.ProgressiveWriteTimeout);
+        Holds = new HoldLedger((long)(options.MaxHeldShare * _hosts.Sum(host => host.CapacityBytes)));
+        Registry.UseHolds(Holds);
     }
+
+    /// <summary>Blocks that pins keep here.</summary>
+    public HoldLedger Holds { get; }
 
     public BlockEventLog Events { get; } = new();
 
     public EngineCounters Counters { get; } = new();
+
+    /// <summary>Blocks that are read while they are written.</summary>
+    public ProgressiveTable Progressive { get; }
 
     public BlockRegistry Registry { get; }
 
@@ -67,18 +90,31 @@ internal sealed partial class EngineHost : IDisposable
     /// <summary>Orders to bring blocks here; null while there is no tier to bring them from.</summary>
     public FetchOrders? FetchOrders { get; private set; }
 
-    public static EngineHost Open(EngineOptions options, TimeProvider time, ILogger logger)
+    /// <summary>Offers of blocks that leave; null while there is no tier to offer them to.</summary>
+    public LeavingOffers? Offers { get; private set; }
+
+    /// <summary>Gives out blocks as they lie encoded; null: none do.</summary>
+    public EncodedDoor? EncodedDoor { get; private set; }
+
+    /// <summary>The RAM of each isolation group.</summary>
+    public IReadOnlyList<HostTier> Hosts => _hosts;
+
+    /// <param name="diskCoder">Encodes blocks that go to disk; null: none is, and what was encoded earlier is forgotten.</param>
+    /// <param name="hostCoder">Encodes blocks in RAM; null: none is.</param>
+    public static EngineHost Open(
+        EngineOptions options, TimeProvider time, ILogger logger, IPayloadCoder? diskCoder = null, IPayloadCoder? hostCoder = null)
     {
         var directory = DataDirectory.Open(options.DataDirectory);
+        var arenas = new List<HostTier>();
         try
         {
-            ArenaFiles.RemoveAbandoned(options.ArenaDirectory, logger);
-            var host = new EngineHost(options, directory, time, logger);
+            var host = new EngineHost(options, directory, arenas, time, logger, diskCoder, hostCoder);
             host.Recover();
             return host;
         }
         catch
         {
+            arenas.ForEach(arena => arena.Dispose());
             directory.Dispose();
             throw;
         }
@@ -88,13 +124,21 @@ internal sealed partial class EngineHost : IDisposable
     public void Start(BlockEngine engine, ILogger logger)
     {
         var scrubber = new Scrubber(engine, Registry, Counters, _options.ScrubBytesPerSecond);
-        _loops.Add(new BackgroundLoop("leases", TimeSpan.FromMilliseconds(250), ExpireLeases, logger));
+        _loops.Add(new BackgroundLoop("leases", TimeSpan.FromMilliseconds(250), () => ExpireLeases(engine), logger));
         _sweep = new BackgroundLoop("sweep", SweepPeriod, Sweep, logger);
         _loops.Add(_sweep);
         _loops.Add(new BackgroundLoop("scrub", TimeSpan.FromSeconds(1.0 / Scrubber.StepsPerSecond), scrubber.Step, logger));
         if (_mover is { } mover)
         {
             _loops.Add(new BackgroundLoop("demote", TimeSpan.FromMilliseconds(10), () => mover.DemoteAhead(_hosts), logger));
+        }
+
+        if (_encoder is { } encoder)
+        {
+            for (var thread = 0; thread < _options.HostCoding.CountThreads(); thread++)
+            {
+                _loops.Add(new BackgroundLoop("encode", HostEncoder.Period, () => encoder.Step(_hosts, () => Volatile.Read(ref _isStopped) != 0), logger));
+            }
         }
 
         if (_options.Prefault)
@@ -111,16 +155,23 @@ internal sealed partial class EngineHost : IDisposable
         FetchOrders = new FetchOrders(_far, Registry, _options.FarTiers, _time, _logger);
         if (_options.FarTiers.OffersLeaving)
         {
-            var offers = new LeavingOffers(_far, () => _mover is not { } mover || mover.IsDiskFull());
+            var offers = Offers = new LeavingOffers(_far, () => _mover is not { } mover || mover.IsDiskFull(), block => TryLoadAndOpen(block, out _));
             _loops.Add(new BackgroundLoop("offer", LeavingOffers.Period, () => offers.Step(_hosts), _logger));
         }
 
         return _far;
     }
 
-    public bool TryLoadAndOpen(Block block) => _mover is not null && _mover.TryLoadAndOpen(block);
+    public bool TryLoadAndOpen(Block block, out bool wasOnDisk)
+    {
+        wasOnDisk = false;
+        return _promoter is not null && _promoter.TryLoadAndOpen(block, out wasOnDisk);
+    }
 
-    /// <summary>The expiry of a block that is on disk has changed.</summary>
+    /// <summary>Gives up a copy on disk that has lost something; the caller holds the block open.</summary>
+    public void GiveUpLossyCopy(Block block) => _mover?.GiveUpLossyCopy(block);
+
+    /// <summary>The expiry of a block has changed, which a copy on disk, or on its way there, does not know.</summary>
     public void NoteExpiry(Block block, bool isSooner) => _mover?.NoteExpiry(block, isSooner);
 
     /// <summary>After a purge: its epochs are on disk before it is acknowledged, and its space comes back at once.</summary>
@@ -140,18 +191,6 @@ internal sealed partial class EngineHost : IDisposable
     public void LogQuarantine(Block block) =>
         Log.Quarantined(_logger, block.Tenant.Name, Convert.ToHexStringLower(block.Key), block.PayloadBytes);
 
-    public EngineSnapshot Snapshot()
-    {
-        var hosts = _hosts.Select(host => host.Snapshot(_prefaulter?.WarmBytesOf(host) ?? 0)).ToArray();
-        return new EngineSnapshot(
-            _hosts[0].Arena.Header.Incarnation, _startedAt, [.. TierSnapshots()], hosts, [.. Tenants.All.Select(SnapshotOf)], Traffic(), Integrity())
-        {
-            FarTiers = [.. _far?.Tiers.Select(tier => tier.Snapshot()) ?? []],
-            PeerReads = Counters.PeerReads,
-            PeerReadBytes = Counters.PeerReadBytes,
-        };
-    }
-
     public void Dispose() => Stop(savesToDisk: true);
 
     /// <summary>Ends background work first, so that nothing moves while the rest is taken down. A second call does nothing.</summary>
@@ -163,6 +202,7 @@ internal sealed partial class EngineHost : IDisposable
         }
 
         _far?.Stop();
+        _hostCoder?.StopEncoding();
         FetchOrders?.Dispose();
         foreach (var loop in _loops)
         {
@@ -177,6 +217,9 @@ internal sealed partial class EngineHost : IDisposable
         }
 
         _mover?.Dispose();
+        EncodedDoor?.Dispose();
+        _encoder?.Dispose();
+        _decoder?.Dispose();
         _disk?.Dispose();
 
         foreach (var host in _hosts)
@@ -188,7 +231,6 @@ internal sealed partial class EngineHost : IDisposable
             }
         }
 
-        Events.Dispose();
         _directory.Dispose();
     }
 
@@ -199,13 +241,15 @@ internal sealed partial class EngineHost : IDisposable
         totalBytes = Math.Max(totalBytes / Limits.GranuleBytes * Limits.GranuleBytes, MinArenaBytes * configured.Count);
         var shares = Shares(configured);
         var groups = configured.GroupBy(tenant => tenant.IsolationGroup ?? tenant.Name, StringComparer.Ordinal).ToArray();
-        var paths = groups.Select(group => ArenaFiles.PathOf(_options.ArenaDirectory, _directory.Path, group.Key)).ToArray();
-        ArenaFiles.ThrowIfNoRoom(_options.ArenaDirectory, paths, totalBytes);
+        var paths = groups.Select(group => ArenaFiles.PathOf(_options.ArenaDirectory, _directory.Store, group.Key)).ToArray();
+        ArenaFiles.RemoveAbandoned(_options.ArenaDirectory, _directory, paths, _logger);
+        long[] sizes = [.. groups.Select(group => (long)(totalBytes * group.Sum(tenant => shares[tenant])) / Limits.GranuleBytes * Limits.GranuleBytes)];
+        ArenaFiles.ThrowIfNoRoom(
+            _options.ArenaDirectory, paths, sizes.Sum(bytes => ArenaMapping.FileBytes(bytes, DescriptorsOf(bytes))), MemoryLimit.Read());
 
         var tenants = new List<Tenant>();
-        foreach (var (group, path) in groups.Zip(paths))
+        foreach (var (group, path, groupBytes) in groups.Zip(paths, sizes))
         {
-            var groupBytes = (long)(totalBytes * group.Sum(tenant => shares[tenant])) / Limits.GranuleBytes * Limits.GranuleBytes;
             var host = OpenHost(group.Key, path, groupBytes);
             foreach (var tenant in group)
             {
@@ -218,17 +262,24 @@ internal sealed partial class EngineHost : IDisposable
 
     private HostTier OpenHost(string group, string path, long dataBytes)
     {
-        var descriptors = (int)Math.Min(dataBytes / Limits.GranuleBytes, _options.MaxBlocks);
-        var arena = ArenaMapping.Open(path, _directory.Path, dataBytes, descriptors);
-        var host = new HostTier(group, arena, _options.MaxResidentBlocks, _clock, _time);
+        var isThere = File.Exists(path);
+        var arena = ArenaMapping.Open(path, _directory.Path, dataBytes, DescriptorsOf(dataBytes));
+        if (isThere && !arena.IsAdopted)
+        {
+            Log.EmptiedArena(_logger, path);
+        }
+
+        var host = new HostTier(group, arena, _options.MaxResidentBlocks, _options.MaxExistenceLease, _clock, _time);
         _hosts.Add(host);
         return host;
     }
 
+    private int DescriptorsOf(long dataBytes) => (int)Math.Min(dataBytes / Limits.GranuleBytes, _options.MaxBlocks);
+
     private Tenant OpenTenant(TenantOptions options, HostTier host, long shareBytes)
     {
         var budget = new LeaseBudget((long)(shareBytes * _options.TenantLeaseShare), (long)(shareBytes * _options.ConnectionLeaseShare));
-        var tenant = new Tenant(options.Name, host, shareBytes, new LruPolicy(), budget, new ChainLedger(Registry.FindByDigest));
+        var tenant = new Tenant(options.Name, host, shareBytes, new LruPolicy(), budget, new ChainLedger(Registry.FindByDigest)) { LosslessReads = options.LosslessReads };
         host.Add(tenant);
         return tenant;
     }
@@ -244,23 +295,25 @@ internal sealed partial class EngineHost : IDisposable
 
     private void Recover()
     {
-        foreach (var scope in _directory.ReadScopes())
-        {
-            Tenants.Find(scope.Tenant)?.RestoreScope(scope.Model, scope.Revision, scope.Epoch);
-        }
+        using var activity = EngineActivities.Start("recover blocks");
+        _directory.RestoreScopes(Tenants);
 
-        var recovery = new Recovery(Registry, Tenants, _clock, _time);
+        var recovery = new Recovery(Registry, Tenants, _clock, _time, canDecode: (_hostCoder ?? _diskCoder) is not null);
         foreach (var host in _hosts)
         {
             recovery.AdoptArena(host);
         }
 
+        OpenCoding();
         if (_options.Disk.CapacityBytes > 0)
         {
             OpenDisk(recovery);
         }
 
+        _promoter ??= new Promoter(null, Registry, Evictor, Counters, _time, null, _decoder);
+
         recovery.Finish();
+        activity?.SetTag("kvmesh.blocks.recovered", recovery.Recovered).SetTag("kvmesh.blocks.discarded", recovery.Discarded);
         Log.Recovered(_logger, recovery.Recovered, recovery.Discarded);
     }
 
@@ -276,11 +329,13 @@ internal sealed partial class EngineHost : IDisposable
             throw new EngineStartException(string.Join(' ', errors));
         }
 
+        var reclaim = new DiskReclaim(Registry, Tenants, _time);
         try
         {
             _disk = DiskTier.Open(
                 _options.Disk, _directory.Store, new LocalBlockFileSystem(_options.Disk.Directory, _options.Disk.UseDirectIo),
-                new DiskReclaim(Registry, Tenants, _time), recovery.AdoptRecord, _time, _logger);
+                reclaim, recovery.AdoptRecord, _time, _logger);
+            reclaim.EndRecovery(recovery.LastRecord);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -288,7 +343,10 @@ internal sealed partial class EngineHost : IDisposable
         }
 
         Registry.UseDisk(_disk);
-        _mover = new DiskMover(_disk, Registry, Evictor, Counters, _time);
+        var coding = DiskCoding.For(_diskCoder, _disk, _coding, _options.Disk.EncodeShare, _time);
+        EncodedDoor = coding is null ? null : new EncodedDoor(_disk);
+        _promoter = new Promoter(_disk, Registry, Evictor, Counters, _time, coding?.Decoder, _decoder);
+        _mover = new DiskMover(_disk, Registry, _promoter, Counters, _time, coding);
     }
 
     private void Sweep()
@@ -300,46 +358,37 @@ internal sealed partial class EngineHost : IDisposable
         }
 
         Registry.Sweep();
+        var hasRisen = false;
+        foreach (var tenant in Tenants.All)
+        {
+            hasRisen |= tenant.Scopes.ForgetEmpty();
+        }
+
+        if (hasRisen)
+        {
+            _directory.WriteScopes(Tenants.All);
+        }
     }
 
-    private void ExpireLeases()
+    private void ExpireLeases(BlockEngine engine)
     {
         var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         foreach (var tenant in Tenants.All)
         {
             tenant.Leases.Expire(now);
         }
+
+        Holds.Expire(now);
+        engine.AbandonStalledWrites();
     }
-
-    private IEnumerable<TierSnapshot> TierSnapshots()
-    {
-        yield return new TierSnapshot(
-            "host", _hosts.Sum(host => host.CapacityBytes), _hosts.Sum(host => host.AllocatedBytes), _hosts.Sum(host => (long)host.Extents),
-            Counters.HostHits, Counters.HostEvictions, Counters.HostEvictedBytes, Counters.WrittenBytes, Counters.HostDropped);
-        if (_disk?.Snapshot() is { } disk)
-        {
-            yield return new TierSnapshot(
-                "disk", disk.CapacityBytes, disk.LiveBytes, disk.LiveRecords, Counters.DiskHits, disk.DroppedRecords, disk.DroppedBytes,
-                disk.AppendedBytes, Counters.DiskDropped);
-        }
-    }
-
-    private static TenantSnapshot SnapshotOf(Tenant tenant) => new(
-        tenant.Name, tenant.Host.IsolationGroup, tenant.HostBytes, tenant.ShareBytes, tenant.Blocks, tenant.Counters.Hits, tenant.Counters.Misses,
-        tenant.Chains.Holes, tenant.Leases.HeldBytes, tenant.Leases.Yielded);
-
-    private TrafficSnapshot Traffic() => new(
-        Counters.Reads, Counters.HostHits + Counters.DiskHits + Counters.FarHits, Counters.ReadBytes, Counters.Writes, Counters.WrittenBytes, Counters.DuplicateWrites,
-        Counters.RefusedWrites, Counters.MatchRequests, Counters.MatchedBlocks, Counters.AskedBlocks);
-
-    private IntegritySnapshot Integrity() => new(
-        Counters.VerifiedBlocks, Counters.VerifiedBytes, Counters.Mismatches, Counters.Quarantined, Counters.ScrubbedBlocks, Counters.ScrubbedBytes,
-        Counters.ScrubPasses);
 
     private static partial class Log
     {
         [LoggerMessage(1020, LogLevel.Information, "Recovered {Blocks} blocks; {Discarded} were incomplete or not wanted any more")]
         public static partial void Recovered(ILogger logger, int blocks, int discarded);
+
+        [LoggerMessage(1023, LogLevel.Warning, "Emptied arena {Path}: it was of another size or version, so that its blocks could not be adopted")]
+        public static partial void EmptiedArena(ILogger logger, string path);
 
         [LoggerMessage(1021, LogLevel.Information, "Saved RAM to disk; {Left} blocks were left behind within {Budget}")]
         public static partial void Saved(ILogger logger, int left, TimeSpan budget);

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Protocol;
@@ -31,6 +32,9 @@ public sealed class EngineOptions
     /// <summary>The disk tier. A capacity of 0 switches it off; an empty directory stands for <c>disk</c> in the data directory.</summary>
     public DiskOptions Disk { get; } = new();
 
+    /// <summary>Blocks that lie encoded in RAM.</summary>
+    public HostCodingOptions HostCoding { get; } = new();
+
     /// <summary>Tiers beyond this node: how long, and how many at a time.</summary>
     public FarTierOptions FarTiers { get; } = new();
 
@@ -40,19 +44,28 @@ public sealed class EngineOptions
     /// <summary>Whether a clean stop removes the arena. For nodes whose data directory does not outlive them.</summary>
     public bool RemoveArenaOnStop { get; set; }
 
-    /// <summary>Largest part of a tier that existence leases of one connection may hold.</summary>
+    /// <summary>Largest part of its tenant's RAM that leases of one connection may hold: existence leases, and as much again in place.</summary>
     [Range(0.0, 1.0)]
     public double ConnectionLeaseShare { get; set; } = 0.10;
 
-    /// <summary>Largest part of a tier that existence leases of one tenant may hold.</summary>
+    /// <summary>Largest part of its RAM that leases of one tenant may hold: existence leases, and as much again in place.</summary>
     [Range(0.0, 1.0)]
     public double TenantLeaseShare { get; set; } = 0.25;
+
+    /// <summary>Largest part of RAM that pins of sequences may keep from being evicted; 0: this node keeps no copies for pins.</summary>
+    [Range(0.0, 1.0)]
+    public double MaxHeldShare { get; set; } = 0.5;
 
     /// <summary>Longest existence lease that a client gets, whatever it asks.</summary>
     public TimeSpan MaxExistenceLease { get; set; } = TimeSpan.FromMinutes(2);
 
     /// <summary>Longest residence lease; afterwards the extent may be reused and a late reader sees a miss.</summary>
     public TimeSpan MaxResidenceLease { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// How long the writer of a block that is read while it is written may publish nothing, before the write ends and its readers are told.
+    /// </summary>
+    public TimeSpan ProgressiveWriteTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Of how many reads on doors whose clients cannot verify one is verified here; 1 verifies all, 0 none.</summary>
     [Range(0, 1 << 20)]
@@ -86,4 +99,10 @@ public sealed class TenantOptions
     /// <summary>Part of the arena that others cannot evict this tenant from; 0: an equal part of what is left.</summary>
     [Range(0.0, 1.0)]
     public double Share { get; set; }
+
+    /// <summary>
+    /// Whether copies that have lost something are misses to all reads of this tenant, whatever door they come through: for clients that cannot say it
+    /// themselves, as those that speak Redis's protocol. Off: each read, or its connection, says what it wants.
+    /// </summary>
+    public bool LosslessReads { get; set; }
 }

@@ -36,7 +36,7 @@ internal sealed class NodeFixture : IAsyncDisposable
             configure?.Invoke(options);
         });
         TokenFile = tokens.Length == 0 ? null : WriteTokens(tokens);
-        Start(new IPEndPoint(IPAddress.Loopback, FreePort.Next()));
+        Start(() => new IPEndPoint(IPAddress.Loopback, FreePort.Next()));
     }
 
     public static BlockScope Scope { get; } = new("model", "1", new byte[32], 0);
@@ -87,7 +87,7 @@ internal sealed class NodeFixture : IAsyncDisposable
     }
 
     /// <summary>Listens again on the same addresses.</summary>
-    public void Restart() => Start(Endpoint);
+    public void Restart() => Start(() => Endpoint);
 
     public async ValueTask DisposeAsync()
     {
@@ -102,7 +102,8 @@ internal sealed class NodeFixture : IAsyncDisposable
         _directory.Dispose();
     }
 
-    private void Start(IPEndPoint endpoint)
+    /// <param name="endpoint">Where to listen; asked again when somebody took it meanwhile, or looks for a port of his own there at this moment.</param>
+    private void Start(Func<IPEndPoint> endpoint)
     {
         _stopping = new CancellationTokenSource();
         _metrics = new GatewayMetrics();
@@ -112,9 +113,22 @@ internal sealed class NodeFixture : IAsyncDisposable
         _host = new ConnectionHost(new SocketOptions(), _metrics, TimeProvider.System, NullLogger<ConnectionHost>.Instance);
         var options = new NativeOptions { NodeId = "test", Incarnation = 1, UnixSocketPath = UnixPath };
         var factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, _change?.Invoke(options) ?? options, _stopping.Token) { Sequences = Sequences };
-        Endpoint = (IPEndPoint)_host.Listen(endpoint, factory);
+        Eventually.HoldsBlocking(() => TryListen(endpoint(), factory), "a port to listen on");
         _host.Listen(StreamEndpoint.Unix(UnixPath), factory);
         _host.Start();
+    }
+
+    private bool TryListen(IPEndPoint endpoint, NativeSessionFactory factory)
+    {
+        try
+        {
+            Endpoint = (IPEndPoint)_host.Listen(endpoint, factory);
+            return true;
+        }
+        catch (AddressInUseException)
+        {
+            return false;
+        }
     }
 
     private async Task StopAsync()

@@ -59,19 +59,22 @@ public sealed class SequenceTests
         var sequences = (await node.ConnectAsync()).Sequences;
         var epoch = Ok(await sequences.OpenAsync("chat", SequenceCommands.Scope, "", default)).Epoch;
         using var stop = new CancellationTokenSource();
+        var appended = 0;
         var cutting = Task.Run(async () =>
         {
-            while (!stop.IsCancellationRequested)
+            // Longer from cut to cut until an append gets through: a busy machine may need more time to connect than it is left.
+            for (var (pause, seen) = (5, 0); !stop.IsCancellationRequested; pause = Volatile.Read(ref appended) > seen ? 5 : pause * 2)
             {
+                seen = Volatile.Read(ref appended);
                 foreach (var connection in node.Host.Connections())
                 {
                     node.Host.CloseConnection(connection.Id);
                 }
 
-                await Task.Delay(5);
+                await Task.Delay(pause);
             }
         });
-        for (var turn = 0; turn < 100; turn++)
+        for (var turn = 0; turn < 100; turn++, Interlocked.Increment(ref appended))
         {
             var append = SequenceCommands.Append(epoch, turn * 4, requestId: (ulong)turn + 1000);
             await Eventually.Holds(async () =>

@@ -165,7 +165,7 @@ public sealed class SharedMemoryTests
             using var arena = new FileStream(node.Engine.Tenant.ArenaPath, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
             var header = new byte[40];
             arena.ReadExactly(header);
-            arena.Position = BitConverter.ToInt64(header, 32) + read.ExtentOffset + 123_456;
+            arena.Position = BitConverter.ToInt64(header, 32) + read.PayloadOffset + 123_456;
             var value = arena.ReadByte();
             arena.Position--;
             arena.WriteByte((byte)(value ^ 1));

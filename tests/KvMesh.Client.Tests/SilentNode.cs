@@ -9,6 +9,8 @@ namespace KvMesh.Client.Tests;
 /// <summary>A peer that greets, takes one request on each connection, and never answers it.</summary>
 internal sealed class SilentNode : IDisposable
 {
+    private static readonly StreamSocketOptions Options = new() { StallLimit = Eventually.Patience };
+
     private readonly StreamListener _listener = StreamListener.Bind(new IPEndPoint(IPAddress.Loopback, 0), StreamSocketOptions.Default);
     private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<StreamSocket> _sockets = [];
@@ -31,7 +33,7 @@ internal sealed class SilentNode : IDisposable
 
     private void Serve()
     {
-        while (_listener.Accept(StreamSocketOptions.Default, out var socket) == AcceptOutcome.Accepted)
+        while (_listener.Accept(Options, out var socket) == AcceptOutcome.Accepted)
         {
             _sockets.Add(socket!);
             try

@@ -105,7 +105,9 @@ public sealed class HttpAccessTests : IAsyncLifetime
 
         using var owner = _node.As("acme-all");
         using var purged = await owner.PostAsync(AdminRoutes.Purge, Json("{}"));
-        Assert.Equal(new PurgeResult("acme", 1), await purged.Content.ReadFromJsonAsync(AdminJson.Default.PurgeResult));
+        var result = await purged.Content.ReadFromJsonAsync(AdminJson.Default.PurgeResult);
+        Assert.Equal(("acme", 1L, 1, true), (result!.Tenant, result.RemovedBlocks, result.Nodes, result.IsTold));
+        Assert.Empty(result.Behind);
 
         using var root = _node.As("root");
         using var removed = await root.DeleteAsync($"{AdminRoutes.Blocks}?text=b&tenant=beta");

@@ -40,6 +40,24 @@ public sealed class KvMeshNodeTests : IDisposable
     }
 
     [Fact]
+    public async Task A_start_that_fails_for_its_port_has_not_touched_the_arena()
+    {
+        var options = TestNode.Options(_directory.Path);
+        options.Engine.RemoveArenaOnStop = false;
+        options.Engine.ArenaDirectory = _directory.Path;
+        await (await KvMeshNode.StartAsync(options, CancellationToken.None)).DisposeAsync();
+        var arena = Assert.Single(Directory.GetFiles(_directory.Path, "*.arena"));
+        var before = new FileInfo(arena).Length;
+
+        using var other = new TakenPort();
+        options.Resp.Port = other.Port;
+        options.Engine.ArenaBytes *= 2;
+        await Assert.ThrowsAsync<NodeStartException>(() => KvMeshNode.StartAsync(options, CancellationToken.None));
+
+        Assert.Equal(before, new FileInfo(arena).Length);
+    }
+
+    [Fact]
     public async Task Two_nodes_on_one_folder_are_refused()
     {
         await using var first = await KvMeshNode.StartAsync(TestNode.Options(_directory.Path), CancellationToken.None);
@@ -68,6 +86,9 @@ public sealed class KvMeshNodeTests : IDisposable
         options.Native.Enabled = false;
         options.Resp.Enabled = false;
         options.Unix.Enabled = false;
+
+        // One that the system gives to nobody else when the node has left it.
+        options.Http.Port = FreePort.Next();
         var node = await KvMeshNode.StartAsync(options, CancellationToken.None);
         Assert.Equal((null, null, null), (node.Endpoints.Native, node.Endpoints.Resp, node.Endpoints.UnixSocket));
 
@@ -126,6 +147,33 @@ public sealed class KvMeshNodeTests : IDisposable
     }
 
     [Fact]
+    public async Task The_service_manager_hears_of_a_successor_before_the_node_ends()
+    {
+        var path = Path.Combine(_directory.Path, "notify");
+        using var manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        manager.Bind(new UnixDomainSocketEndPoint(path));
+        await using var first = await StartAsync(takeOver: false, notifySocket: path);
+        await using var second = await StartAsync(takeOver: true, notifySocket: path);
+
+        await first.Ended.Within("the end of the first node");
+
+        var heard = new List<string>();
+        var buffer = new byte[1024];
+        await Eventually.Holds(
+            () =>
+            {
+                while (manager.Available > 0)
+                {
+                    heard.Add(Encoding.UTF8.GetString(buffer, 0, manager.Receive(buffer)));
+                }
+
+                return heard.Exists(message => message.StartsWith("RELOADING=1\n", StringComparison.Ordinal))
+                    && heard.Exists(message => message.StartsWith($"MAINPID={Environment.ProcessId}\nSTATUS=Process", StringComparison.Ordinal));
+            },
+            "the word of the reload and of the successor");
+    }
+
+    [Fact]
     public async Task A_successor_that_cannot_start_leaves_the_node_serving()
     {
         await using var first = await StartAsync(takeOver: false);
@@ -150,12 +198,13 @@ public sealed class KvMeshNodeTests : IDisposable
 
     public void Dispose() => _directory.Dispose();
 
-    private Task<KvMeshNode> StartAsync(bool takeOver, Action<NodeOptions>? configure = null)
+    private Task<KvMeshNode> StartAsync(bool takeOver, Action<NodeOptions>? configure = null, string? notifySocket = null)
     {
         var options = TestNode.Options(_directory.Path);
         options.Engine.RemoveArenaOnStop = false;
+        options.Engine.ArenaDirectory = _directory.Path;
         configure?.Invoke(options);
-        var surroundings = new NodeSurroundings { TakeOver = takeOver, NotifySocket = null, Logging = logging => logging.SetMinimumLevel(LogLevel.None) };
+        var surroundings = new NodeSurroundings { TakeOver = takeOver, NotifySocket = notifySocket, Logging = logging => logging.SetMinimumLevel(LogLevel.None) };
         return KvMeshNode.StartAsync(NodeOptionsReader.Check(options), surroundings, CancellationToken.None);
     }
 }

@@ -178,6 +178,29 @@ public sealed class NodeOptionsTests : IDisposable
     public void Variables_of_clients_are_no_options() =>
         NodeOptionsReader.Read(null, Environment("KVMESH_TOKEN", "t", "KVMESH_NODE", "n", "KVMESH_TEST_X", "1"), Overrides("DataDirectory", _directory.Path));
 
+    [Fact]
+    public void Addresses_that_Kubernetes_gives_for_services_of_that_name_are_no_options()
+    {
+        var read = NodeOptionsReader.Read(
+            null,
+            Environment(
+                "KVMESH_PORT", "tcp://10.0.0.1:8601", "KVMESH_PORT_8601_TCP", "tcp://10.0.0.1:8601", "KVMESH_PORT_8601_TCP_ADDR", "10.0.0.1",
+                "KVMESH_SERVICE_HOST", "10.0.0.1", "KVMESH_SERVICE_PORT", "8601", "KVMESH_SERVICE_PORT_NATIVE", "8601",
+                "KVMESH_HEAD_NODE_SERVICE_HOST", "10.0.0.2", "KVMESH_HEAD_NODE_PORT_8600_TCP_PROTO", "tcp", "KVMESH_RESP__PORT", "8702"),
+            Overrides("DataDirectory", _directory.Path));
+
+        Assert.Equal(8702, read.Options.Resp.Port);
+        Assert.Equal(["environment KVMESH_RESP__PORT"], read.Entries.Select(entry => entry.Source).Where(source => source.StartsWith("environment", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void Other_unknown_variables_are_named()
+    {
+        var exception = Assert.Throws<NodeOptionsException>(() =>
+            NodeOptionsReader.Read(null, Environment("KVMESH_RESP__PORTS", "1"), Overrides("DataDirectory", _directory.Path)));
+        Assert.Contains("KVMESH_RESP__PORTS", Assert.Single(exception.Errors), StringComparison.Ordinal);
+    }
+
     public void Dispose() => _directory.Dispose();
 
     private static Dictionary<string, string> Nothing => [];

@@ -15,6 +15,7 @@ public sealed partial class OperatingManualTests
     {
         var options = new NodeOptions();
         options.Engine.Tenants.Add(new Engine.TenantOptions());
+        options.Codecs.Rules.Add(new CodecRuleOptions());
         var names = OptionBinder.Leaves(options).Select(leaf => leaf.Name.Replace(":0:", ":n:", StringComparison.Ordinal));
 
         Assert.All(names, name => Assert.Contains($"`{name}`", Manual, StringComparison.Ordinal));
@@ -25,6 +26,7 @@ public sealed partial class OperatingManualTests
     {
         var options = new NodeOptions();
         options.Engine.Tenants.Add(new Engine.TenantOptions());
+        options.Codecs.Rules.Add(new CodecRuleOptions());
         var names = OptionBinder.Leaves(options).Select(leaf => leaf.Name.Replace(":0:", ":n:", StringComparison.Ordinal)).ToHashSet();
 
         Assert.All(OptionName().Matches(Manual).Select(match => match.Groups[1].Value), name => Assert.Contains(name, names));
@@ -54,7 +56,7 @@ public sealed partial class OperatingManualTests
         Assert.All(names, name => Assert.Contains($"`{name}`", Manual, StringComparison.Ordinal));
     }
 
-    [GeneratedRegex(@"`((?:Http|Native|Resp|Unix|Net|Mesh|Sequences|Access|Engine|Telemetry|Log):[A-Za-z:]+)`")]
+    [GeneratedRegex(@"`((?:Http|Native|Resp|Unix|Net|Mesh|Sequences|Placement|Access|Engine|Codecs|Telemetry|Log):[A-Za-z:]+)`")]
     private static partial Regex OptionName();
 
     [GeneratedRegex(@"^# TYPE (kvmesh_\w+) ", RegexOptions.Multiline)]

@@ -17,7 +17,7 @@ public sealed class SequenceApiTests
     public async Task A_session_from_its_first_turn_to_its_end()
     {
         await using var node = await TestNode.StartAsync();
-        using var admin = new AdminClient(node.Node.Endpoints.Http, null);
+        using var admin = PatientAdmin.Of(node.Node.Endpoints.Http);
         var opened = await admin.OpenSequenceAsync(null, new SequenceOpenRequest("chat", "llama", "r1", Holder: "me", IdleLimitSeconds: 600), default);
         Assert.Equal(("default", "active", "llama", "r1", 600.0), (opened.Tenant, opened.State, opened.Model, opened.Revision, opened.IdleLimitSeconds));
         await admin.AppendSegmentAsync(null, "chat", Append(opened.Epoch, 0, "a1"), default);
@@ -29,7 +29,8 @@ public sealed class SequenceApiTests
         Assert.Equal("pending", (await admin.PinSequenceAsync(null, "chat", new SequencePinRequest(2, 60), default)).Pin!.State);
         Assert.Equal("parked", (await admin.ParkSequenceAsync(null, "chat", new SequenceParkRequest("node-3", 30), default)).State);
         var resumed = await admin.ResumeSequenceAsync(null, "chat", new SequenceResumeRequest("node-3"), default);
-        Assert.Equal((opened.Epoch + 1, "node-3"), (resumed.Epoch, resumed.Holder));
+        Assert.True(resumed.Epoch > opened.Epoch);
+        Assert.Equal("node-3", resumed.Holder);
 
         var segments = await admin.GetSegmentsAsync(null, "side", 0, 10, default);
         Assert.Equal([4L, 2L], segments.Segments.Select(segment => segment.Blocks));
@@ -40,19 +41,61 @@ public sealed class SequenceApiTests
     }
 
     [Fact]
+    public async Task What_is_asked_of_sequences_and_what_they_take_is_measured()
+    {
+        await using var node = await TestNode.StartAsync(options =>
+        {
+            options.Sequences.MaxSequences = 4;
+            options.Placement.Step = TimeSpan.FromMilliseconds(100);
+        });
+
+        // Whoever plans placement reads through all sequences by itself, which nobody asked the node for.
+        await Eventually.Holds(
+            async () => PlansOf(await node.Http.GetStringAsync(AdminRoutes.Metrics)) >= 3, "plans, before each of which sequences were read");
+        using var admin = PatientAdmin.Of(node.Node.Endpoints.Http);
+        var epoch = (await admin.OpenSequenceAsync(null, new SequenceOpenRequest("chat", "llama"), default)).Epoch;
+        await admin.AppendSegmentAsync(null, "chat", Append(epoch, 0, "a1"), default);
+        await admin.AppendSegmentAsync(null, "chat", Append(epoch, 0, "a1"), default);
+        await Assert.ThrowsAsync<AdminRefusedException>(() => admin.AppendSegmentAsync(null, "chat", Append(epoch - 1, 4), default));
+        await admin.ListSequencesAsync(null, null, 10, default);
+
+        // The books follow the commands within a report.
+        string[] expected =
+        [
+            """kvmesh_sequence_operations_total{kvmesh_operation="open",kvmesh_outcome="done"} 1""",
+            """kvmesh_sequence_operations_total{kvmesh_operation="append",kvmesh_outcome="done"} 1""",
+            """kvmesh_sequence_operations_total{kvmesh_operation="append",kvmesh_outcome="repeated"} 1""",
+            """kvmesh_sequence_operations_total{kvmesh_operation="append",kvmesh_outcome="stale_epoch"} 1""",
+            """kvmesh_sequence_operations_total{kvmesh_operation="list",kvmesh_outcome="done"} 1""",
+            """kvmesh_sequence_open{kvmesh_tenant="default"} 1""",
+            """kvmesh_sequence_segments{kvmesh_tenant="default"} 1""",
+            """kvmesh_sequence_quota_used_ratio{kvmesh_quota="sequences",kvmesh_tenant="default"} 0.25""",
+        ];
+        var missing = expected;
+        await Eventually.Holds(
+            async () =>
+            {
+                var text = await node.Http.GetStringAsync(AdminRoutes.Metrics);
+                missing = [.. expected.Where(line => !text.Contains(line + "\n", StringComparison.Ordinal))];
+                return missing.Length == 0;
+            },
+            () => $"the figures {string.Join(", ", missing)}");
+    }
+
+    [Fact]
     public async Task Sequences_outlive_the_node()
     {
         using var directory = new TemporaryDirectory();
         var epoch = 0L;
         await using (var first = await StartAsync(directory.Path))
         {
-            using var admin = new AdminClient(first.Endpoints.Http, null);
+            using var admin = PatientAdmin.Of(first.Endpoints.Http);
             epoch = (await admin.OpenSequenceAsync(null, new SequenceOpenRequest("chat", "llama"), default)).Epoch;
             await admin.AppendSegmentAsync(null, "chat", Append(epoch, 0), default);
         }
 
         await using var second = await StartAsync(directory.Path);
-        using var later = new AdminClient(second.Endpoints.Http, null);
+        using var later = PatientAdmin.Of(second.Endpoints.Http);
         Assert.Equal((4, epoch), ((await later.GetSequenceAsync(null, "chat", default)).Blocks, (await later.GetSequenceAsync(null, "chat", default)).Epoch));
         Assert.Equal(8, (await later.AppendSegmentAsync(null, "chat", Append(epoch, 4), default)).Blocks);
         Assert.Single((await later.ListSequencesAsync(null, null, 10, default)).Sequences);
@@ -77,7 +120,7 @@ public sealed class SequenceApiTests
     public async Task What_is_wrong_is_told_by_name(string path, string body, int status, string text)
     {
         await using var node = await TestNode.StartAsync();
-        using var admin = new AdminClient(node.Node.Endpoints.Http, null);
+        using var admin = PatientAdmin.Of(node.Node.Endpoints.Http);
         await admin.OpenSequenceAsync(null, new SequenceOpenRequest("chat", "llama"), default);
         using var content = new StringContent(body, Encoding.UTF8, "application/json");
         using var response = await node.Http.PostAsync(new Uri(AdminRoutes.Sequences + path, UriKind.Relative), content);
@@ -93,9 +136,9 @@ public sealed class SequenceApiTests
         [
             new TestToken("red", "red-token", ["read", "write"]), new TestToken("blue", "blue-token", ["read"]), new TestToken("blue", "boss", ["admin", "read", "write"]),
         ]);
-        using var red = new AdminClient(node.Node.Endpoints.Http, "red-token");
-        using var blue = new AdminClient(node.Node.Endpoints.Http, "blue-token");
-        using var boss = new AdminClient(node.Node.Endpoints.Http, "boss");
+        using var red = PatientAdmin.Of(node.Node.Endpoints.Http, "red-token");
+        using var blue = PatientAdmin.Of(node.Node.Endpoints.Http, "blue-token");
+        using var boss = PatientAdmin.Of(node.Node.Endpoints.Http, "boss");
         await red.OpenSequenceAsync(null, new SequenceOpenRequest("chat", "llama"), default);
 
         Assert.Equal(HttpStatusCode.NotFound, await RefusalAsync(() => blue.GetSequenceAsync(null, "chat", default)));
@@ -108,7 +151,7 @@ public sealed class SequenceApiTests
     public async Task A_quota_that_is_used_up_is_a_conflict()
     {
         await using var node = await TestNode.StartAsync(options => options.Sequences.MaxSequences = 1);
-        using var admin = new AdminClient(node.Node.Endpoints.Http, null);
+        using var admin = PatientAdmin.Of(node.Node.Endpoints.Http);
         await admin.OpenSequenceAsync(null, new SequenceOpenRequest("a", "llama"), default);
         Assert.Equal(HttpStatusCode.Conflict, await RefusalAsync(() => admin.OpenSequenceAsync(null, new SequenceOpenRequest("b", "llama"), default)));
     }
@@ -120,6 +163,11 @@ public sealed class SequenceApiTests
         NodeOptionsReader.Check(TestNode.Options(directory)),
         new NodeSurroundings { NotifySocket = null, Logging = logging => logging.SetMinimumLevel(LogLevel.None) },
         CancellationToken.None);
+
+    private static long PlansOf(string metrics) => metrics.Split('\n')
+        .Where(line => line.StartsWith("kvmesh_placement_plans_total", StringComparison.Ordinal))
+        .Select(line => long.Parse(line[(line.LastIndexOf(' ') + 1)..], System.Globalization.CultureInfo.InvariantCulture))
+        .Sum();
 
     private static async Task<HttpStatusCode> RefusalAsync(Func<Task<SequenceStatus>> call) => (await Assert.ThrowsAsync<AdminRefusedException>(call)).StatusCode;
 }

@@ -25,6 +25,8 @@ internal sealed class Blocks
     /// <summary>All hashes, one after the other.</summary>
     public ReadOnlyMemory<byte> Joined { get; }
 
+    public static ReadOnlyMemory<byte> Hash(int chain, int index) => TestBytes.Hash(chain, index);
+
     public static byte[] Payload(ReadOnlyMemory<byte> hash, uint version = 0, int bytes = PayloadBytes)
     {
         var payload = new byte[bytes];

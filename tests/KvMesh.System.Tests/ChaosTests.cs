@@ -9,7 +9,8 @@ namespace KvMesh.System.Tests;
 /// <summary>
 /// Writers and readers on three doors while the node is killed and started again. Each key has one writer, which numbers its
 /// puts; each payload carries key and number. So for every get it can be proved that the bytes are those of one put of that key:
-/// not older than the last one acknowledged before the get began, not newer than the last one begun before it ended.
+/// not older than the last one acknowledged before the get began, not newer than the last one begun before it ended, and not one that was
+/// removed. The blocks are far more than RAM holds, so that they are evicted to disk and read from there.
 /// CHAOS_SECONDS makes it longer, CHAOS_SEED repeats a run.
 /// </summary>
 [Trait("Category", "System")]
@@ -29,6 +30,9 @@ public sealed class ChaosTests : IDisposable
     private long _hits;
     private long _misses;
     private long _failures;
+    private long _removals;
+    private long _evictions;
+    private long _diskHits;
 
     public void Dispose() => _folders.Dispose();
 
@@ -43,9 +47,11 @@ public sealed class ChaosTests : IDisposable
         workers.Add(Task.Run(() => ReadRespAsync(3, stop.Token)));
         try
         {
-            for (var started = TimeProvider.System.GetTimestamp(); TimeProvider.System.GetElapsedTime(started).TotalSeconds < Seconds;)
+            var started = TimeProvider.System.GetTimestamp();
+            while (TimeProvider.System.GetElapsedTime(started) is var elapsed && (elapsed.TotalSeconds < Seconds || (!HasSeenAll && elapsed < Eventually.Patience)))
             {
                 await Task.Delay(TimeSpan.FromSeconds(Math.Min(4, Seconds / 3.0)));
+                await CountAsync(node);
                 await node.Process.KillAsync();
                 await node.DisposeAsync();
                 node = await StartAsync();
@@ -61,14 +67,27 @@ public sealed class ChaosTests : IDisposable
         }
 
         Assert.True(_violations.IsEmpty, $"seed {Seed}: {_violations.Count} violations; the first: {_violations.FirstOrDefault()}");
-        Assert.True(_hits > 100, $"seed {Seed}: only {_hits} hits, {_misses} misses, {_failures} failures; the run proves nothing");
+        Assert.True(
+            HasSeenAll,
+            $"seed {Seed}: {_hits} hits, {_misses} misses, {_failures} failures, {_removals} removals, {_evictions} evictions, {_diskHits} reads of the disk; the run proves nothing");
+    }
+
+    private bool HasSeenAll => _hits > 100 && _removals > 10 && _evictions > 10 && _diskHits > 10;
+
+    /// <summary>Adds up what a process that is about to end has done.</summary>
+    private async Task CountAsync(NodeProcess node)
+    {
+        using var admin = PatientAdmin.Of(node.Addresses);
+        var tiers = (await admin.GetStatusAsync(CancellationToken.None)).Tiers;
+        _evictions += tiers.Single(tier => tier.Name == "host").Evictions;
+        _diskHits += tiers.Single(tier => tier.Name == "disk").Hits;
     }
 
     private static int Read(string variable, int fallback) => int.TryParse(Environment.GetEnvironmentVariable(variable), out var value) ? value : fallback;
 
     private async Task<NodeProcess> StartAsync()
     {
-        var node = await NodeProcess.StartAsync(_folders, "--arena", "32MiB", "--disk", "1GiB");
+        var node = await NodeProcess.StartAsync(_folders, "--arena", "8MiB", "--disk", "1GiB");
         _addresses = node.Addresses;
         return node;
     }
@@ -82,6 +101,11 @@ public sealed class ChaosTests : IDisposable
             await WithClientAsync(sharedMemory: writer == 0, async client =>
             {
                 var key = _keys[(random.Next(Keys / Writers) * Writers) + writer];
+                if (random.Next(8) == 0)
+                {
+                    return await RemoveAsync(client, key);
+                }
+
                 var version = key.Begin();
                 var payload = buffer.AsMemory(0, key.Bytes);
                 BlockPayload.Fill(payload.Span, key.Identity(version));
@@ -94,6 +118,19 @@ public sealed class ChaosTests : IDisposable
                 return status != PutStatus.Failed;
             }, stop);
         }
+    }
+
+    /// <summary>An acknowledged removal: nothing that was put so far may come back, whatever becomes of the node.</summary>
+    private async Task<bool> RemoveAsync(KvMeshClient client, Key key)
+    {
+        if (await client.RemoveKeyAsync(key.Name, CancellationToken.None))
+        {
+            key.Remove();
+            Interlocked.Increment(ref _removals);
+        }
+
+        // That it was not there, or that the node was lost on the way, says nothing: the next put shows which.
+        return true;
     }
 
     private async Task ReadNativeAsync(bool sharedMemory, int worker, CancellationToken stop)
@@ -148,7 +185,9 @@ public sealed class ChaosTests : IDisposable
                     Endpoint = sharedMemory ? _addresses.UnixEndpoint : _addresses.NativeEndpoint,
                     AllowSharedMemory = sharedMemory,
                     Connections = 1,
-                    RequestTimeout = TimeSpan.FromSeconds(5),
+
+                    // A put that the client gives up while the node lives may end after a later one: only a killed node ends requests here.
+                    RequestTimeout = Eventually.Patience,
                 },
                 CancellationToken.None);
             while (!stop.IsCancellationRequested && await step(client))
@@ -207,6 +246,9 @@ public sealed class ChaosTests : IDisposable
         public uint Begin() => Interlocked.Increment(ref _begun);
 
         public void Acknowledge(uint version) => Volatile.Write(ref _acknowledged, version);
+
+        /// <summary>The earliest put that may be read from now on is the next one.</summary>
+        public void Remove() => Volatile.Write(ref _acknowledged, Begun + 1);
 
         public override string ToString() => $"key {index}";
     }

@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Text;
 using KvMesh.Client;
 using KvMesh.TestKit;
@@ -121,6 +123,63 @@ public sealed class FaultTests : IAsyncLifetime, IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_put_that_was_given_up_stores_nothing_that_its_writer_wrote_later(bool blocking)
+    {
+        var hash = Blocks.Hash(chain: 80, index: 0);
+        var options = new ClientOptions
+        {
+            Endpoint = _node.Addresses.UnixEndpoint,
+            AllowSharedMemory = true,
+            Connections = 1,
+            BlockingCalls = blocking,
+            RequestTimeout = TimeSpan.FromSeconds(3),
+            ConnectTimeout = Eventually.Patience,
+        };
+        await using var writer = await KvMeshClient.ConnectAsync(options, CancellationToken.None);
+
+        // On a busy machine the client may lose its patience, and then gives ordinary memory.
+        IMemoryOwner<byte> rented = null!;
+        await Eventually.Holds(
+            async () => !MemoryMarshal.TryGetArray<byte>((rented = await writer.RentAsync(Blocks.PayloadBytes, CancellationToken.None)).Memory, out _), "memory that is shared with the node");
+        using var owner = rented;
+        Blocks.Payload(hash, version: 1).CopyTo(rented.Memory);
+
+        await StopAsync(_node.Process);
+        try
+        {
+            Assert.Equal(PutStatus.Failed, await Eventually.Within(() => writer.PutAsync(Blocks.Scope, hash, default, rented.Memory, CancellationToken.None).AsTask().Result, "the end of the put"));
+
+            // The put has returned, so the memory is the writer's: the next block goes there.
+            Blocks.Payload(Blocks.Hash(80, 1), version: 2).CopyTo(rented.Memory);
+        }
+        finally
+        {
+            await _node.Process.SignalAsync("CONT");
+        }
+
+        // The commit is still in the node's buffer; when the connection is gone it has been dealt with.
+        using var admin = PatientAdmin.Of(_node.Addresses);
+        await Eventually.Holds(
+            async () => (await admin.GetConnectionsAsync(CancellationToken.None)).All(connection => connection.Protocol != "native"), "the end of the writer's connections");
+
+        await using var reader = await Blocks.ConnectAsync(_node.Addresses.NativeEndpoint);
+        var payload = new byte[Blocks.PayloadBytes];
+        var result = await reader.GetAsync(Blocks.Scope, hash, payload, CancellationToken.None);
+        Assert.True(result.Status == GetStatus.Miss || Blocks.Check(hash, payload, version: 1).IsMatch, $"{result.Status}: the block has bytes that were written after its put had failed");
+    }
+
+    /// <summary>Stops a process, and waits until none of its threads runs.</summary>
+    private static async Task StopAsync(ChildProcess process)
+    {
+        await process.SignalAsync("STOP");
+        await Eventually.Holds(
+            () => Directory.EnumerateDirectories($"/proc/{process.Id}/task").All(task => File.ReadAllText(Path.Combine(task, "stat")).Contains(") T ", StringComparison.Ordinal)),
+            "the stop of every thread of the node");
+    }
+
     private static string WriteTrace(TemporaryDirectory files)
     {
         var path = Path.Combine(files.Path, "trace.jsonl");
@@ -131,7 +190,7 @@ public sealed class FaultTests : IAsyncLifetime, IDisposable
 
     private async Task WaitForBlocksAsync(int count)
     {
-        using var admin = new Client.Admin.AdminClient(new HttpClient { BaseAddress = _node.Addresses.Http, Timeout = Eventually.Patience });
+        using var admin = PatientAdmin.Of(_node.Addresses);
         await Eventually.Holds(async () => (await admin.GetTiersAsync(CancellationToken.None))[0].Blocks >= count, $"{count} blocks of the other process");
     }
 }

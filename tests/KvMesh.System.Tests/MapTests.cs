@@ -47,8 +47,7 @@ public sealed class MapTests
 
     private static Task<NodeProcess> StartAsync(NodeFolders folders, RedisServer redis, string id)
     {
-        folders.Environment["KVMESH_Mesh__Redis"] = string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{redis.Port}");
-        folders.Environment["KVMESH_Mesh__NodeId"] = id;
+        folders.JoinMesh(redis.Port, id);
         return NodeProcess.StartAsync(folders, "--arena", "64MiB");
     }
 

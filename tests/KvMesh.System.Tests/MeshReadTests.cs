@@ -56,9 +56,8 @@ public sealed class MeshReadTests
 
     private static Task<NodeProcess> StartAsync(NodeFolders folders, RedisServer redis, string id)
     {
-        folders.Environment["KVMESH_Mesh__Redis"] = string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{redis.Port}");
-        folders.Environment["KVMESH_Mesh__NodeId"] = id;
-        folders.Environment["KVMESH_Engine__FarTiers__ShortestDeadline"] = "4s";
+        folders.JoinMesh(redis.Port, id);
+        folders.WaitForBlocks("4s");
         return NodeProcess.StartAsync(folders, "--arena", "64MiB");
     }
 

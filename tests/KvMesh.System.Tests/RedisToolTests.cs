@@ -56,7 +56,7 @@ public sealed class RedisToolTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task StackExchange_Redis_works_unmodified()
     {
-        using var redis = await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{_node.Addresses.RespPort},connectTimeout=20000,syncTimeout=20000");
+        using var redis = await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{_node.Addresses.RespPort},connectTimeout=120000,syncTimeout=120000");
         var database = redis.GetDatabase();
         var values = Enumerable.Range(0, 50).Select(i => TestBytes.Payload(i, 1 + (i * 20_011))).ToArray();
 

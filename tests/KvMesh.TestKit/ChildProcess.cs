@@ -56,7 +56,10 @@ public sealed class ChildProcess : IAsyncDisposable
     {
         var start = new ProcessStartInfo(program)
         {
-            RedirectStandardInput = input is not null, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
+            RedirectStandardInput = input is not null,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
         };
         foreach (var argument in arguments)
         {

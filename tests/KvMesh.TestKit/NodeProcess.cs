@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace KvMesh.TestKit;
@@ -23,7 +24,7 @@ public sealed class NodeProcess : IAsyncDisposable
 
     /// <summary>Starts <c>kvmesh</c> with any arguments.</summary>
     public static ChildProcess Run(IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null) =>
-        ChildProcess.Start("dotnet", [Program, .. arguments], environment);
+        Run(["dotnet"], arguments, environment);
 
     /// <summary>Runs <c>kvmesh</c> to its end.</summary>
     public static Task<(int ExitCode, string Output, string Error)> RunToEndAsync(TimeSpan limit, params string[] arguments) =>
@@ -51,7 +52,7 @@ public sealed class NodeProcess : IAsyncDisposable
     {
         string[] doors = arguments.Contains("--take-over") ? [] : ["--http", "--native", "--resp"];
         var ports = doors.Except(arguments).SelectMany(door => new[] { door, "127.0.0.1:0" });
-        return Run(["serve", "--json", "--data-dir", folders.Data, .. ports, .. arguments], folders.Environment);
+        return Run(folders.Launcher, ["serve", "--json", "--data-dir", folders.Data, .. ports, .. arguments], folders.Environment);
     }
 
     /// <summary>Waits for the process that took over from this one by a reload; it is the caller's to end.</summary>
@@ -66,10 +67,13 @@ public sealed class NodeProcess : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Process.DisposeAsync();
 
+    private static ChildProcess Run(IReadOnlyList<string> launcher, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment) =>
+        ChildProcess.Start(launcher[0], [.. launcher.Skip(1), Program, .. arguments], environment);
+
     private static async Task<NodeAddresses> ReadAddressesAsync(ChildProcess process, int predecessorId)
     {
         var line = await process.WaitForLineAsync(
-            text => text.StartsWith('{') && !text.Contains($"\"processId\":{predecessorId},", StringComparison.Ordinal), "the line with the addresses", Eventually.Patience);
+            text => text.StartsWith("{\"processId\":", StringComparison.Ordinal) && !text.Contains($"\"processId\":{predecessorId},", StringComparison.Ordinal), "the line with the addresses", Eventually.Patience);
         return JsonSerializer.Deserialize<NodeAddresses>(line, JsonSerializerOptions.Web)
             ?? throw new InvalidOperationException($"'{line}' has no addresses.");
     }
@@ -100,12 +104,41 @@ public sealed class NodeFolders : IDisposable
 
     public string Data => _data.Path;
 
+    /// <summary>What starts the program: a command and its first arguments, which ends in the runtime's host.</summary>
+    public IReadOnlyList<string> Launcher { get; set; } = ["dotnet"];
+
     /// <summary>Variables of the node; tests may add options of their own.</summary>
     public Dictionary<string, string> Environment { get; }
 
+    /// <summary>
+    /// Makes the node one of a mesh. A busy machine may keep a living node from its heartbeat, a peer from its answer or a block from its reader for
+    /// longer than operators want to wait: with these options none of that is taken for a loss.
+    /// </summary>
+    public void JoinMesh(int redisPort, string id)
+    {
+        (string Name, string Value)[] options =
+        [
+            ("Mesh__Redis", string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{redisPort}")),
+            ("Mesh__NodeId", id),
+            ("Mesh__FailureTime", "12s"),
+            ("Mesh__Peers__ConnectTimeout", "30s"),
+            ("Placement__CallTimeout", "20s"),
+        ];
+        foreach (var (name, value) in options)
+        {
+            Environment[$"KVMESH_{name}"] = value;
+        }
+
+        WaitForBlocks("30s");
+    }
+
+    /// <summary>How long a read may wait for a block that is elsewhere.</summary>
+    public void WaitForBlocks(string limit) =>
+        Environment["KVMESH_Engine__FarTiers__ShortestDeadline"] = Environment["KVMESH_Engine__FarTiers__LongestDeadline"] = limit;
+
     public void Dispose()
     {
-        Directory.Delete(_arena, recursive: true);
+        TemporaryDirectory.Remove(_arena);
         _data.Dispose();
     }
 }

@@ -1,7 +1,9 @@
 using KvMesh.Engine;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.Leases;
 using KvMesh.Protocol.Integrity;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KvMesh.TestKit;
@@ -9,10 +11,21 @@ namespace KvMesh.TestKit;
 /// <summary>A real engine on a temporary folder, with the few lines every test of it needs.</summary>
 public sealed class TestEngine : IDisposable
 {
-    private readonly TemporaryDirectory _directory = new();
+    private static readonly string SharedArenaDirectory = new EngineOptions().ArenaDirectory;
 
-    public TestEngine(Action<EngineOptions>? configure = null, TimeProvider? time = null)
+    private readonly TemporaryDirectory _directory = new();
+    private readonly ILoggerFactory _loggers;
+
+    /// <param name="loggers">Where its log goes; null: nowhere.</param>
+    /// <param name="diskCoder">Encodes what goes to disk; null: nothing is.</param>
+    /// <param name="hostCoder">Encodes what is in RAM; null: nothing is.</param>
+    public TestEngine(
+        Action<EngineOptions>? configure = null, TimeProvider? time = null, ILoggerFactory? loggers = null, IPayloadCoder? diskCoder = null,
+        IPayloadCoder? hostCoder = null)
     {
+        DiskCoder = diskCoder;
+        HostCoder = hostCoder;
+        _loggers = loggers ?? NullLoggerFactory.Instance;
         Options = new EngineOptions
         {
             DataDirectory = _directory.Path,
@@ -21,16 +34,23 @@ public sealed class TestEngine : IDisposable
             Prefault = false,
             ScrubBytesPerSecond = 0,
             RemoveArenaOnStop = true,
+            StopBudget = Eventually.Patience,
         };
         configure?.Invoke(Options);
         Time = time ?? TimeProvider.System;
-        Engine = BlockEngine.Open(Options, Time, NullLoggerFactory.Instance);
+        Engine = BlockEngine.Open(Options, Time, _loggers, DiskCoder, HostCoder);
         Leases = Engine.OpenLeases(Tenant);
     }
 
     public EngineOptions Options { get; }
 
     public TimeProvider Time { get; }
+
+    /// <summary>What the engine got, and gets at the next restart.</summary>
+    public IPayloadCoder? DiskCoder { get; set; }
+
+    /// <inheritdoc cref="DiskCoder"/>
+    public IPayloadCoder? HostCoder { get; set; }
 
     public BlockEngine Engine { get; private set; }
 
@@ -44,7 +64,7 @@ public sealed class TestEngine : IDisposable
         Options.RemoveArenaOnStop = !keepArena;
         Engine.Dispose();
         Options.RemoveArenaOnStop = true;
-        Engine = BlockEngine.Open(Options, Time, NullLoggerFactory.Instance);
+        Engine = BlockEngine.Open(Options, Time, _loggers, DiskCoder, HostCoder);
         Leases = Engine.OpenLeases(Tenant);
     }
 
@@ -81,6 +101,8 @@ public sealed class TestEngine : IDisposable
 
     public void Dispose()
     {
+        // In a folder of the test's own it is the test that decides what stays.
+        Options.RemoveArenaOnStop |= Options.ArenaDirectory == SharedArenaDirectory;
         Engine.Dispose();
         _directory.Dispose();
     }

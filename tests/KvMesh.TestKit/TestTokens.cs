@@ -5,7 +5,11 @@ using System.Text.Json;
 namespace KvMesh.TestKit;
 
 /// <summary>One line of a token file, with the token in clear.</summary>
-public sealed record TestToken(string Tenant, string Token, params string[] Rights);
+public sealed record TestToken(string Tenant, string Token, params string[] Rights)
+{
+    /// <summary>What its operator calls it.</summary>
+    public string Note { get; init; } = "";
+}
 
 /// <summary>Writes token files as an operator would.</summary>
 public static class TestTokens
@@ -18,6 +22,7 @@ public static class TestTokens
             tenant = token.Tenant,
             sha256 = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token.Token))),
             rights = token.Rights,
+            note = token.Note,
         });
         File.WriteAllText(path, JsonSerializer.Serialize(new { tokens = entries }));
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);

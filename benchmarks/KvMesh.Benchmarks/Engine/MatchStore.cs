@@ -115,7 +115,7 @@ internal sealed class MatchStore : IDisposable
     private void Pretend(int chain)
     {
         var registry = RegistryOf(_engine);
-        var scope = _tenant.ScopeOf(_scope.Model, _scope.Revision);
+        var scope = _tenant.Scopes.Of(_scope.Model, _scope.Revision) ?? throw new InvalidOperationException("The tenant has no room for a scope.");
         var parent = default(KeyDigest);
         Span<byte> hash = stackalloc byte[Limits.ChainHashBytes];
         hash.Clear();

@@ -29,6 +29,7 @@ internal sealed class CacheConnection : IDisposable
     private readonly byte[] _hitTail;
     private readonly byte[] _miss;
     private readonly byte[] _stored;
+    private readonly byte[] _noRoom;
     private readonly byte[] _flush;
     private readonly byte[] _flushed;
     private readonly byte[] _walk;
@@ -53,12 +54,15 @@ internal sealed class CacheConnection : IDisposable
         _hitTail = dialect.HitTail;
         _miss = dialect.Miss;
         _stored = dialect.Stored;
+        _noRoom = dialect.NoRoom;
         _flush = dialect.Flush;
         _flushed = dialect.Flushed;
         var replyBytes = depth * (_hitHead.Length + valueBytes + _hitTail.Length + SlackBytes);
         _walk = GC.AllocateUninitializedArray<byte>(Math.Max(WalkBytes, replyBytes), pinned: true);
         _walk.AsSpan().Fill(0x5A);
     }
+
+    public int ValueBytes => _valueBytes;
 
     /// <summary>Gets the keys first, first + step, … as many as the depth. False when the only one asked for is a miss.</summary>
     public bool TryGet(ReadOnlySpan<long> numbers)
@@ -85,7 +89,8 @@ internal sealed class CacheConnection : IDisposable
         return true;
     }
 
-    public void Set(ReadOnlySpan<long> numbers)
+    /// <summary>Stores values under the keys. False when the cache said of one that it has no room for it, which memcached does while it evicts.</summary>
+    public bool TrySet(ReadOnlySpan<long> numbers)
     {
         if (_depth == 1)
         {
@@ -109,10 +114,13 @@ internal sealed class CacheConnection : IDisposable
             _socket.Send(_sets);
         }
 
+        var areStored = true;
         for (var i = 0; i < _depth; i++)
         {
-            Expect(_stored);
+            areStored &= Expect(_stored);
         }
+
+        return areStored;
     }
 
     public void Flush()
@@ -163,20 +171,29 @@ internal sealed class CacheConnection : IDisposable
         }
     }
 
-    private void Expect(byte[] expected)
+    /// <summary>Receives the reply that is expected. False when it says that there is no room.</summary>
+    private bool Expect(byte[] expected)
     {
-        Span<byte> reply = stackalloc byte[expected.Length];
-        for (var received = 0; received < reply.Length;)
+        Span<byte> line = stackalloc byte[200];
+        var received = 0;
+        while (received < expected.Length)
         {
-            received += ReceiveSome(reply[received..]);
+            received += ReceiveSome(line[received..expected.Length]);
         }
 
-        if (!reply.SequenceEqual(expected))
+        if (line[..received].SequenceEqual(expected))
         {
-            Span<byte> more = stackalloc byte[200];
-            var count = ReceiveSome(more);
-            throw new LoadTestException($"The server answered {Encoding.ASCII.GetString(reply)}{Encoding.ASCII.GetString(more[..count])}");
+            return true;
         }
+
+        while (line[received - 1] != (byte)'\n' && received < line.Length)
+        {
+            received += ReceiveSome(line.Slice(received, 1));
+        }
+
+        return _noRoom.Length > 0 && line.StartsWith(_noRoom)
+            ? false
+            : throw new LoadTestException($"The server answered {Encoding.ASCII.GetString(line[..received])}");
     }
 
     private Span<byte> Walk(int bytes)

@@ -23,6 +23,9 @@ internal interface ICacheDialect
 
     byte[] Stored { get; }
 
+    /// <summary>How an answer begins that says that there was no room for the value, now; empty: none does.</summary>
+    byte[] NoRoom { get; }
+
     /// <summary>Removes every key.</summary>
     byte[] Flush { get; }
 
@@ -39,6 +42,8 @@ internal sealed class RespDialect : ICacheDialect
     public byte[] Miss { get; } = "$-1\r\n"u8.ToArray();
 
     public byte[] Stored { get; } = "+OK\r\n"u8.ToArray();
+
+    public byte[] NoRoom { get; } = [];
 
     public byte[] Flush { get; } = "*1\r\n$8\r\nFLUSHALL\r\n"u8.ToArray();
 
@@ -64,6 +69,8 @@ internal sealed class MemcachedDialect : ICacheDialect
     public byte[] Miss { get; } = "END\r\n"u8.ToArray();
 
     public byte[] Stored { get; } = "STORED\r\n"u8.ToArray();
+
+    public byte[] NoRoom { get; } = "SERVER_ERROR "u8.ToArray();
 
     public byte[] Flush { get; } = "flush_all\r\n"u8.ToArray();
 

@@ -76,14 +76,14 @@ internal sealed class NativeWorker(KvMeshClient client, int payloadBytes, int se
         }
     }
 
-    /// <summary>Reads runs of blocks where they are, one after the other.</summary>
-    public async Task LeaseRunsAsync(long blocks, WorkerTally tally, RunWindow window)
+    /// <summary>Reads runs of <paramref name="length"/> blocks where they are, one after the other; a run longer than there are blocks goes round.</summary>
+    public async Task LeaseRunsAsync(long blocks, int length, WorkerTally tally, RunWindow window)
     {
-        var hashes = new byte[blocks * Limits.ChainHashBytes];
+        var hashes = new byte[length * Limits.ChainHashBytes];
         while (true)
         {
             var first = _random.NextInt64(blocks);
-            for (var index = 0; index < blocks; index++)
+            for (var index = 0; index < length; index++)
             {
                 BenchBlocks.WriteHash(hashes.AsSpan(index * Limits.ChainHashBytes, Limits.ChainHashBytes), (first + index) % blocks);
             }

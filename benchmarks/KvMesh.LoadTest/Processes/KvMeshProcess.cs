@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using KvMesh.Client.Admin;
 
 namespace KvMesh.LoadTest.Processes;
 
@@ -27,11 +28,29 @@ internal sealed record KvMeshSettings
 
     /// <summary>Name of the node in its cluster.</summary>
     public string MeshNode { get; init; } = "";
+
+    /// <summary>Longest existence lease; zero: the node's default.</summary>
+    public TimeSpan MaxLease { get; init; }
+
+    /// <summary>What the bytes of models mean, as <c>layouts.json</c> says it; empty: only what is built in.</summary>
+    public string Layouts { get; init; } = "";
+
+    /// <summary>Codecs of blocks in RAM.</summary>
+    public string HostCodecs { get; init; } = "raw";
+
+    /// <summary>Codecs of blocks on disk.</summary>
+    public string DiskCodecs { get; init; } = "raw";
+
+    /// <summary>Processors that encoding may take, in RAM and, up to one, for the disk.</summary>
+    public double EncodeShare { get; init; } = 0.5;
 }
 
 /// <summary>A real node: <c>dotnet kvmesh.dll serve</c>.</summary>
 internal sealed class KvMeshProcess : ServerProcess
 {
+    private static readonly TimeSpan BackingLimit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan BackingPoll = TimeSpan.FromMilliseconds(100);
+
     private JsonElement _report;
 
     private KvMeshProcess(IEnumerable<string> arguments)
@@ -52,6 +71,11 @@ internal sealed class KvMeshProcess : ServerProcess
     {
         var config = Path.Combine(settings.DataDirectory, "loadtest.json");
         File.WriteAllText(config, Configuration(settings));
+        if (settings.Layouts.Length > 0)
+        {
+            File.WriteAllText(Path.Combine(settings.DataDirectory, "layouts.json"), settings.Layouts);
+        }
+
         var node = new KvMeshProcess(
         [
             Program(), "serve", "--data-dir", settings.DataDirectory, "--config", config,
@@ -72,6 +96,20 @@ internal sealed class KvMeshProcess : ServerProcess
         return node;
     }
 
+    /// <summary>
+    /// Returns when all of the arena has memory behind it. Meanwhile the node spends most of a core on that, and a figure taken then is one of the start.
+    /// </summary>
+    public void AwaitBackedArena()
+    {
+        var started = Stopwatch.GetTimestamp();
+        using var admin = new AdminClient(Http, null);
+        while (admin.GetStatusAsync(CancellationToken.None).GetAwaiter().GetResult().Arenas.Any(arena => arena.WarmBytes < arena.CapacityBytes))
+        {
+            ThrowIfStuck(started, "back its arena with memory", BackingLimit);
+            Thread.Sleep(BackingPoll);
+        }
+    }
+
     /// <summary>The program as the Cli project builds it, else the copy beside this one.</summary>
     private static string Program()
     {
@@ -82,13 +120,27 @@ internal sealed class KvMeshProcess : ServerProcess
 
     private static string Configuration(KvMeshSettings settings)
     {
-        var engine = new Dictionary<string, object> { ["ScrubBytesPerSecond"] = settings.ScrubBytesPerSecond, ["MaxBlocks"] = settings.MaxBlocks };
+        var engine = new Dictionary<string, object>
+        {
+            ["ScrubBytesPerSecond"] = settings.ScrubBytesPerSecond,
+            ["MaxBlocks"] = settings.MaxBlocks,
+            ["HostCoding"] = new Dictionary<string, object> { ["EncodeShare"] = settings.EncodeShare },
+        };
         if (settings.DiskBytes > 0)
         {
-            engine["Disk"] = new Dictionary<string, object> { ["CapacityBytes"] = settings.DiskBytes };
+            engine["Disk"] = new Dictionary<string, object> { ["CapacityBytes"] = settings.DiskBytes, ["EncodeShare"] = Math.Min(1, settings.EncodeShare) };
         }
 
-        var root = new Dictionary<string, object> { ["Engine"] = engine };
+        if (settings.MaxLease > TimeSpan.Zero)
+        {
+            engine["MaxExistenceLease"] = settings.MaxLease;
+        }
+
+        var root = new Dictionary<string, object>
+        {
+            ["Engine"] = engine,
+            ["Codecs"] = new Dictionary<string, object> { ["Host"] = settings.HostCodecs, ["Disk"] = settings.DiskCodecs },
+        };
         if (settings.CongestionControl.Length > 0)
         {
             root["Net"] = new Dictionary<string, object> { ["CongestionControl"] = settings.CongestionControl };

@@ -16,9 +16,14 @@ internal sealed class RedisProcess : ServerProcess
 
     /// <param name="maxMemoryBytes">Above it the least recently used key goes; 0: no bound.</param>
     /// <param name="folder">Its working folder; nothing is written there.</param>
-    public static RedisProcess Start(long maxMemoryBytes, string folder)
+    public static RedisProcess Start(long maxMemoryBytes, string folder) => Begin(FreePort(), maxMemoryBytes, folder);
+
+    /// <summary>One without data on the port of an earlier one, which has ended.</summary>
+    public static RedisProcess StartAt(int port, string folder) => Begin(port, 0, folder);
+
+    private static RedisProcess Begin(int port, long maxMemoryBytes, string folder)
     {
-        var redis = new RedisProcess(FreePort(), maxMemoryBytes, folder);
+        var redis = new RedisProcess(port, maxMemoryBytes, folder);
         redis.DrainOutput();
         redis.WaitUntilListening(redis.Port);
         return redis;

@@ -90,9 +90,9 @@ internal abstract class ServerProcess : IDisposable
         }
     }
 
-    protected void ThrowIfStuck(long started, string what)
+    protected void ThrowIfStuck(long started, string what, TimeSpan? limit = null)
     {
-        if (_process.HasExited || Stopwatch.GetElapsedTime(started) > StartLimit)
+        if (_process.HasExited || Stopwatch.GetElapsedTime(started) > (limit ?? StartLimit))
         {
             throw new LoadTestException($"{Name} did not {what}. {Errors()}");
         }

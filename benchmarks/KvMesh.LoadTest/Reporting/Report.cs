@@ -12,6 +12,7 @@ internal sealed class Report(string verb, string howMeasured)
 
     private readonly List<ReportRow> _rows = [];
     private readonly List<string> _notes = [];
+    private readonly List<string> _tables = [];
 
     public IReadOnlyList<ReportRow> Rows => _rows;
 
@@ -19,6 +20,9 @@ internal sealed class Report(string verb, string howMeasured)
 
     /// <summary>Something a reader must know to read the figures rightly.</summary>
     public void Note(string note) => _notes.Add(note);
+
+    /// <summary>A Markdown table of its own columns, shown before the rows.</summary>
+    public void AddTable(string markdown) => _tables.Add(markdown);
 
     /// <summary>Adds contenders that moved bytes; the first is the baseline of the others.</summary>
     /// <param name="what">The task.</param>
@@ -43,19 +47,20 @@ internal sealed class Report(string verb, string howMeasured)
     });
 
     public string ToJson() => JsonSerializer.Serialize(
-        new { verb, howMeasured, machine = MachineDescription.Read(), rows = _rows, notes = _notes }, Json);
+        new { verb, howMeasured, machine = MachineDescription.Read(), rows = _rows, tables = _tables, notes = _notes }, Json);
 
     public string ToMarkdown()
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"## {verb}\n\n{howMeasured}\n\n");
-        text.Append("| what | who | median | min–max | ratio (min–max) | core-s/GB | p50 / p99 µs | target |\n");
-        text.Append("|---|---|---|---|---|---|---|---|\n");
-        foreach (var row in _rows)
+        foreach (var table in _tables)
         {
-            text.Append(CultureInfo.InvariantCulture, $"| {row.What} | {row.Who} | {Number(row.Figure.Median)} {row.Unit} ");
-            text.Append(CultureInfo.InvariantCulture, $"| {Number(row.Figure.Min)}–{Number(row.Figure.Max)} | {Ratio(row.Ratio)} ");
-            text.Append(CultureInfo.InvariantCulture, $"| {(row.CoreSecondsPerGigabyte is { } cores ? Number(cores) : "")} | {Latency(row)} | {Target(row)} |\n");
+            text.Append(table).Append('\n');
+        }
+
+        if (_rows.Count > 0)
+        {
+            AppendRows(text);
         }
 
         foreach (var note in _notes)
@@ -64,6 +69,18 @@ internal sealed class Report(string verb, string howMeasured)
         }
 
         return text.Append('\n').ToString();
+    }
+
+    private void AppendRows(StringBuilder text)
+    {
+        text.Append("| what | who | median | min–max | ratio (min–max) | core-s/GB | p50 / p99 µs | target |\n");
+        text.Append("|---|---|---|---|---|---|---|---|\n");
+        foreach (var row in _rows)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"| {row.What} | {row.Who} | {Number(row.Figure.Median)} {row.Unit} ");
+            text.Append(CultureInfo.InvariantCulture, $"| {Number(row.Figure.Min)}–{Number(row.Figure.Max)} | {Ratio(row.Ratio)} ");
+            text.Append(CultureInfo.InvariantCulture, $"| {(row.CoreSecondsPerGigabyte is { } cores ? Number(cores) : "")} | {Latency(row)} | {Target(row)} |\n");
+        }
     }
 
     private static string Ratio(Spread? ratio) =>

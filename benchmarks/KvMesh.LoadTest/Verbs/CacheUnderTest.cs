@@ -9,8 +9,12 @@ internal sealed class CacheUnderTest(string name, int processId, int port, ICach
     private const int FillPasses = 5;
 
     private long _nextFresh = 1_000_000_000;
+    private long _refused;
 
     public string Name => name;
+
+    /// <summary>Values that the cache had no room for, which count for nothing.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
 
     /// <summary>Removes every key.</summary>
     public void Flush()
@@ -30,7 +34,7 @@ internal sealed class CacheUnderTest(string name, int processId, int port, ICach
         for (var first = 0L; first < task.Keys; first += task.Depth)
         {
             Number(numbers, task.Depth, i => first + i);
-            connection.Set(numbers);
+            _ = connection.TrySet(numbers);
         }
 
         for (var pass = 0; pass < FillPasses && task.Depth == 1 && RefillMissing(connection, task.Keys) > 0; pass++)
@@ -46,6 +50,8 @@ internal sealed class CacheUnderTest(string name, int processId, int port, ICach
         {
             throw new LoadTestException($"{name} does not have key {numbers[0]}, which was stored before.");
         }
+
+        return true;
     });
 
     /// <summary>Stores keys that were never there, at most <paramref name="byteBudget"/> bytes of them.</summary>
@@ -53,14 +59,14 @@ internal sealed class CacheUnderTest(string name, int processId, int port, ICach
     {
         var first = Interlocked.Add(ref _nextFresh, task.Depth) - task.Depth;
         Number(numbers, task.Depth, i => first + i);
-        connection.Set(numbers);
+        return connection.TrySet(numbers);
     });
 
     /// <summary>Stores keys that are there already.</summary>
     public Sample SetExisting(CacheTask task, RunSettings settings) => Drive(task, settings, long.MaxValue, (connection, numbers, random) =>
     {
         Number(numbers, task.Depth, _ => random.NextInt64(task.Keys));
-        connection.Set(numbers);
+        return connection.TrySet(numbers);
     });
 
     private static void Number(long[] numbers, int depth, Func<int, long> number)
@@ -78,7 +84,7 @@ internal sealed class CacheUnderTest(string name, int processId, int port, ICach
         {
             if (!connection.TryGet([number]))
             {
-                connection.Set([number]);
+                _ = connection.TrySet([number]);
                 missing++;
             }
         }
@@ -88,7 +94,7 @@ internal sealed class CacheUnderTest(string name, int processId, int port, ICach
 
     private CacheConnection Connect(CacheTask task) => new(port, dialect, task.Key, task.ValueBytes, task.Depth);
 
-    private Sample Drive(CacheTask task, RunSettings settings, long byteBudget, Action<CacheConnection, long[], Random> step)
+    private Sample Drive(CacheTask task, RunSettings settings, long byteBudget, Func<CacheConnection, long[], Random, bool> step)
     {
         CacheConnection[] connections = [.. Enumerable.Range(0, task.Connections).Select(_ => Connect(task))];
         try
@@ -101,8 +107,14 @@ internal sealed class CacheUnderTest(string name, int processId, int port, ICach
                 while (window.TryBegin(bytes))
                 {
                     var begin = System.Diagnostics.Stopwatch.GetTimestamp();
-                    step(connections[tally.Index], numbers, random);
-                    tally.Count(task.Depth, bytes, System.Diagnostics.Stopwatch.GetTimestamp() - begin);
+                    if (step(connections[tally.Index], numbers, random))
+                    {
+                        tally.Count(task.Depth, bytes, System.Diagnostics.Stopwatch.GetTimestamp() - begin);
+                    }
+                    else
+                    {
+                        Interlocked.Increment(ref _refused);
+                    }
                 }
             });
         }

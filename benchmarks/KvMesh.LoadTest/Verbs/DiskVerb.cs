@@ -180,7 +180,13 @@ internal static class DiskVerb
                 NullLogger.Instance);
         }
 
-        public ReclaimVerdict Decide(in DiskRecord record, DiskLocation location, bool mayKeep) => ReclaimVerdict.Drop;
+        public bool IsPromised(in DiskRecord record, DiskLocation location) => false;
+
+        public ReclaimVerdict Decide(in DiskRecord record, DiskLocation location, bool mayKeep, out uint hits)
+        {
+            hits = 0;
+            return ReclaimVerdict.Drop;
+        }
 
         public bool Moved(in DiskRecord record, DiskLocation from, DiskLocation to) => true;
 
@@ -201,8 +207,14 @@ internal static class DiskVerb
             BitConverter.TryWriteBytes(key, number);
             var record = new DiskRecord
             {
-                Tenant = "default"u8, Key = key, Model = "bench-model"u8, Revision = "r1"u8, Digest = DigestOf(number), PayloadBytes = Size,
-                ExtentBytes = _extentBytes, Flags = BlockFlags.Content,
+                Tenant = "default"u8,
+                Key = key,
+                Model = "bench-model"u8,
+                Revision = "r1"u8,
+                Digest = DigestOf(number),
+                PayloadBytes = Size,
+                ExtentBytes = _extentBytes,
+                Flags = BlockFlags.Content,
             };
             if (!_tier.TryAppend(record, new ReadOnlySpan<byte>((void*)buffer, Stride), out _locations[number]))
             {

@@ -58,6 +58,12 @@ internal static class EngineVerb
 
         public Report Run()
         {
+            while (_engine.Snapshot().Arenas.Any(arena => arena.WarmBytes < arena.CapacityBytes))
+            {
+                // Until it is backed, the engine spends most of a core on that.
+                Thread.Sleep(100);
+            }
+
             var payload = new byte[_size];
             for (var number = 0L; number < _blocks; number++)
             {

@@ -46,7 +46,8 @@ internal static class MapSimulation
     {
         var records = Enumerable.Range(0, nodes).Select(index => new NodeRecord
         {
-            Id = NodeId.Parse(string.Create(CultureInfo.InvariantCulture, $"node-{index:0000}")), NativeAddress = "127.0.0.1:1",
+            Id = NodeId.Parse(string.Create(CultureInfo.InvariantCulture, $"node-{index:0000}")),
+            NativeAddress = "127.0.0.1:1",
         });
         var assignment = SlotAssignment.Of(new ClusterView(1, [.. records], isFrozen: false));
         var shares = assignment.Nodes.Select(node => (double)assignment.SlotsOf(node.Id).Count / DigestSlots.Count).ToList();

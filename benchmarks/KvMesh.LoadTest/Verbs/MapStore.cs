@@ -148,5 +148,7 @@ internal sealed class MapStore : IDisposable
     private sealed class NoDirectories : IDirectoryClient
     {
         public bool Locate(SlotAssignment assignment, in DigestSecret secret, ReadOnlySpan<KeyDigest> digests, Span<BlockHolders> holders, BlockMap map, TimeSpan limit) => false;
+
+        public bool LocateAll(SlotAssignment assignment, in DigestSecret secret, ReadOnlySpan<KeyDigest> digests, HolderLists holders, BlockMap map, TimeSpan limit) => false;
     }
 }

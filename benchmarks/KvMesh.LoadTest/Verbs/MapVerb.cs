@@ -75,7 +75,13 @@ internal static class MapVerb
 
         void Add(string what, double bytes) => report.Add(new ReportRow
         {
-            What = what, Who = "kvmesh", Figure = new Spread(bytes, bytes, bytes), Unit = "B/location", Target = 48, TargetIsFigure = true, LessIsBetter = true,
+            What = what,
+            Who = "kvmesh",
+            Figure = new Spread(bytes, bytes, bytes),
+            Unit = "B/location",
+            Target = 48,
+            TargetIsFigure = true,
+            LessIsBetter = true,
         });
     }
 

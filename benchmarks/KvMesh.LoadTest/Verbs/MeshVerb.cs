@@ -32,7 +32,8 @@ internal static class MeshVerb
             "mesh",
             $"{Nodes} nodes and a redis-server on one machine, native protocol over TCP, payload {size} bytes, one connection and one request in flight a "
             + "node. The bare loop has as many connections to one process. What is read on another node was put a moment before, and is read "
-            + "once, as soon as that node says that it is there; only the get is in the figures. Core-seconds leave the nodes out.");
+            + "once, as soon as that node says that it is there; only the get is in the figures. From a put to a hit is all of it, begun with the put, while the other node is "
+            + "asked again and again; Redis is sent no checksums and checks none. Core-seconds leave the nodes out.");
 
         private long _number;
 
@@ -45,7 +46,7 @@ internal static class MeshVerb
             try
             {
                 nodes = [.. Enumerable.Range(0, Nodes).Select(index => new NodeUnderTest(Settings($"127.0.0.1:{redis.Port}", $"node-{index}")))];
-                Measure(nodes, single);
+                Measure(nodes, single, redis);
             }
             finally
             {
@@ -58,7 +59,7 @@ internal static class MeshVerb
         private static KvMeshSettings Settings(string redis, string name) =>
             new() { DataDirectory = "", ArenaBytes = ArenaBytes, MeshRedis = redis, MeshNode = name };
 
-        private void Measure(NodeUnderTest[] nodes, NodeUnderTest single)
+        private void Measure(NodeUnderTest[] nodes, NodeUnderTest single, RedisProcess redis)
         {
             KvMeshClient[] clients = [.. nodes.Select(Connect)];
             var alone = Connect(single);
@@ -88,6 +89,16 @@ internal static class MeshVerb
                 new("another node", () => Once(tally => PutAndGetAsync(clients[0], clients[1], tally))),
             ];
             _report.AddRate("first get of a block after its put", PairedRuns.Measure(first, settings));
+            RunSettings.Progress("from a put to a hit elsewhere");
+            using var setter = new CacheConnection(redis.Port, new RespDialect(), BenchKey.Opaque, size, depth: 1);
+            using var getter = new CacheConnection(redis.Port, new RespDialect(), BenchKey.Opaque, size, depth: 1);
+            Contender[] visible =
+            [
+                new("redis SET, GET over another connection", () => Once(tally => SetAndGet(setter, getter, tally))),
+                new("put and get, one node", () => Once(tally => PutUntilHitAsync(clients[0], clients[0], tally))),
+                new("put, hit on another node", () => Once(tally => PutUntilHitAsync(clients[0], clients[1], tally))),
+            ];
+            _report.AddRate("from the begin of a put to the end of a hit", PairedRuns.Measure(visible, settings));
             Contender[] misses =
             [
                 new("a node of its own", () => Once(tally => MissAsync(alone, tally))),
@@ -151,6 +162,49 @@ internal static class MeshVerb
             }
 
             BenchBlocks.Check(payload, number);
+        }
+
+        /// <summary>From the begin of the put until the reader has the block, which asks for nothing else meanwhile.</summary>
+        private async Task PutUntilHitAsync(KvMeshClient writer, KvMeshClient reader, WorkerTally tally)
+        {
+            var number = BenchBlocks.NextFresh();
+            var hash = new byte[Limits.ChainHashBytes];
+            BenchBlocks.WriteHash(hash, number);
+            var payload = new byte[size];
+            BenchBlocks.Sign(payload, number);
+            var begin = Stopwatch.GetTimestamp();
+            await writer.PutAsync(BenchBlocks.Scope, hash, ReadOnlyMemory<byte>.Empty, payload, CancellationToken.None).ConfigureAwait(false);
+            while (!(await reader.GetAsync(BenchBlocks.Scope, hash, payload, CancellationToken.None).ConfigureAwait(false)).IsHit)
+            {
+                if (Stopwatch.GetElapsedTime(begin) > Patience)
+                {
+                    throw new LoadTestException($"A block was not read on another node within {Patience.TotalSeconds} s of its put.");
+                }
+            }
+
+            tally.Count(1, size, Stopwatch.GetTimestamp() - begin);
+            BenchBlocks.Check(payload, number);
+        }
+
+        private static Task SetAndGet(CacheConnection setter, CacheConnection getter, WorkerTally tally)
+        {
+            long[] number = [BenchBlocks.NextFresh()];
+            var begin = Stopwatch.GetTimestamp();
+            _ = setter.TrySet(number);
+            if (!getter.TryGet(number))
+            {
+                throw new LoadTestException($"Redis does not have key {number[0]}, which was just set.");
+            }
+
+            tally.Count(1, setter.ValueBytes, Stopwatch.GetTimestamp() - begin);
+
+            // Nothing of what was read is needed again, and memory of the machine is what all of them share.
+            if (number[0] % 64 == 0)
+            {
+                setter.Flush();
+            }
+
+            return Task.CompletedTask;
         }
 
         private async Task MissAsync(KvMeshClient reader, WorkerTally tally)

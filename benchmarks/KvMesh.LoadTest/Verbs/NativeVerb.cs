@@ -58,7 +58,10 @@ internal static class NativeVerb
             using var loop = LoopProcess.Start(unixPath, congestion);
             var options = new ClientOptions
             {
-                Endpoint = endpoint, Connections = connections, AllowSharedMemory = false, BlockingCalls = true,
+                Endpoint = endpoint,
+                Connections = connections,
+                AllowSharedMemory = false,
+                BlockingCalls = true,
                 CongestionControl = congestion.Length == 0 ? null : congestion,
             };
             var client = node.Connect(options);

@@ -19,9 +19,11 @@ internal sealed class NodeUnderTest : IDisposable
         try
         {
             Node = KvMeshProcess.Start(Settings);
+            Node.AwaitBackedArena();
         }
         catch
         {
+            Node?.Dispose();
             _folder.Dispose();
             throw;
         }

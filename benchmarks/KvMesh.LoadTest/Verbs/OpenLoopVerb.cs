@@ -1,6 +1,5 @@
 using System.CommandLine;
 using KvMesh.Client;
-using KvMesh.Client.Admin;
 using KvMesh.LoadTest.Clients;
 using KvMesh.LoadTest.Measuring;
 using KvMesh.LoadTest.Processes;
@@ -22,7 +21,7 @@ internal static class OpenLoopVerb
         var size = new Option<int>("--size") { Description = "Payload bytes.", DefaultValueFactory = _ => 1 << 20 };
         var dashboards = new Option<int>("--dashboards") { DefaultValueFactory = _ => 16 };
         var writes = new Option<long>("--demotion-bytes") { Description = "Bytes a second written while blocks are demoted.", DefaultValueFactory = _ => 64L << 20 };
-        return RunOptions.Verb("openloop", "p99 of gets at 70 % of the closed-loop rate, alone and beside background work.", 3, Configure, (parse, settings) =>
+        return RunOptions.Verb("openloop", "p99 of gets at 70 % of the closed-loop rate, alone and beside background work.", 5, Configure, (parse, settings) =>
             new Comparison(settings, parse.GetValue(size), parse.GetValue(dashboards), parse.GetValue(writes)).Run());
 
         void Configure(Command command)
@@ -117,15 +116,12 @@ internal static class OpenLoopVerb
             return sample;
         }
 
-        /// <summary>Readers of the live figures, as open dashboards are.</summary>
+        /// <summary>Readers of the live figures, as open dashboards are: opened before the run, and read for a few updates.</summary>
         public Sample WhileWatched(int dashboards, Func<Sample> run)
         {
-            using var stop = new CancellationTokenSource();
-            Task[] watching = [.. Enumerable.Range(0, dashboards).Select(_ => Task.Run(() => WatchAsync(stop.Token)))];
-            var sample = run();
-            stop.Cancel();
-            Task.WaitAll(watching);
-            return sample;
+            using var watchers = new DashboardReaders(_node.Node.Http, dashboards);
+            watchers.AwaitUpdates(updates: 3);
+            return run();
         }
 
         public void Dispose() => _node.Dispose();
@@ -141,22 +137,6 @@ internal static class OpenLoopVerb
                 BenchBlocks.WriteHash(hash, number);
                 BenchBlocks.Sign(payload, number);
                 await _writer.PutAsync(BenchBlocks.Scope, hash, ReadOnlyMemory<byte>.Empty, payload, CancellationToken.None);
-            }
-        }
-
-        private async Task WatchAsync(CancellationToken cancellationToken)
-        {
-            using var admin = new AdminClient(_node.Node.Http, null);
-            try
-            {
-                await foreach (var _ in admin.WatchAsync(cancellationToken))
-                {
-                    await admin.GetPrefixesAsync(10, cancellationToken);
-                }
-            }
-            catch (OperationCanceledException)
-            {
-                // The run is over.
             }
         }
     }

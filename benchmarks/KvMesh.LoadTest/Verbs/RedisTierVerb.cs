@@ -195,7 +195,9 @@ internal static class RedisTierVerb
                     Checksums = _table,
                     Origin = new BlockOrigin
                     {
-                        PayloadBytes = size, TableChecksum = ChecksumTable.Seal(_table), Traits = BlockTraits.Content("bench", "1", default),
+                        PayloadBytes = size,
+                        TableChecksum = ChecksumTable.Seal(_table),
+                        Traits = BlockTraits.Content("bench", "1", default),
                     },
                     Hits = 1,
                 }),

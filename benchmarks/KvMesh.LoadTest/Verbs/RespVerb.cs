@@ -135,8 +135,13 @@ internal sealed class RespVerb : IDisposable
             prepare(cache);
         }
 
+        var refusedBefore = caches.Select(cache => cache.Refused).ToArray();
         var series = PairedRuns.Measure([.. caches.Select(cache => new Contender(cache.Name, () => run(cache)))], _settings);
         Publish(task, operation, series);
+        foreach (var (cache, before) in caches.Zip(refusedBefore).Where(pair => pair.First.Refused > pair.Second))
+        {
+            _report.Note($"{task.Describe(operation)}: {cache.Name} refused {cache.Refused - before} values, for want of room; they do not count.");
+        }
     }
 
     private void Publish(CacheTask task, string operation, IReadOnlyList<Series> series)
@@ -177,6 +182,11 @@ internal sealed class RespVerb : IDisposable
         {
             var data = Directory.CreateDirectory(Path.Combine(_folder.Path, Guid.NewGuid().ToString("n"))).FullName;
             var node = Own(KvMeshProcess.Start(new KvMeshSettings { DataDirectory = data, ArenaBytes = storeBytes }));
+            if (only is null)
+            {
+                node.AwaitBackedArena();
+            }
+
             caches.Add(new CacheUnderTest("kvmesh", node.ProcessId, node.RespPort, new RespDialect()));
         }
 

@@ -37,7 +37,7 @@ internal static class SequencesVerb
         // What follows blocks; it must not do so on the thread on which the client of Redis completes its answers.
         await Task.Yield();
         using var embedded = new EmbeddedSequenceStore(Path.Combine(folder.Path, "sequences"), new SequenceRules(), TimeProvider.System, NullLoggerFactory.Instance);
-        await using var own = new RedisSequenceConnection($"127.0.0.1:{redis.Port}", "bench");
+        await using var own = new RedisSequenceConnection($"127.0.0.1:{redis.Port}", "bench", TimeProvider.System);
         using var remote = new RedisSequenceStore(own, new RedisSequenceStoreOptions { Deadline = TimeSpan.FromSeconds(30) }, TimeProvider.System);
         await using var here = Host(embedded);
         await using var there = Host(remote);
@@ -175,7 +175,13 @@ internal static class SequencesVerb
         {
             var append = new AppendSegment
             {
-                Epoch = epoch, ParentHash = Hash(_blocks), Blocks = 4, Tokens = 64, Bytes = 4 << 20, FirstHash = Hash(_blocks + 1), LastHash = Hash(_blocks + 4),
+                Epoch = epoch,
+                ParentHash = Hash(_blocks),
+                Blocks = 4,
+                Tokens = 64,
+                Bytes = 4 << 20,
+                FirstHash = Hash(_blocks + 1),
+                LastHash = Hash(_blocks + 4),
             };
             _blocks = Check(await host.ExecuteAsync(id, append, default).ConfigureAwait(false)).Blocks;
         }
@@ -193,10 +199,14 @@ internal static class SequencesVerb
                 var last = rows[^1];
                 var next = head with
                 {
-                    Version = head.Version + 1, Segments = head.Segments + rows.Length, Blocks = last.EndBlock, Tokens = (long)last.StartToken + 64,
-                    Bytes = (long)last.StartByte + (4 << 20), LastHash = last.LastHash,
+                    Version = head.Version + 1,
+                    Segments = head.Segments + rows.Length,
+                    Blocks = last.EndBlock,
+                    Tokens = (long)last.StartToken + 64,
+                    Bytes = (long)last.StartByte + (4 << 20),
+                    LastHash = last.LastHash,
                 };
-                var written = await store.WriteAsync(id, new SequenceWrite(next, head.Version, rows, head.Segments, head.ExpiresAt, head.TouchedAt), default).ConfigureAwait(false);
+                var written = await store.WriteAsync(id, new SequenceWrite(next, head.Version, head.Stamp, rows, head.Segments, head.ExpiresAt, head.TouchedAt), default).ConfigureAwait(false);
                 head = written.Status == StoreStatus.Ok ? next : throw new LoadTestException($"Filling a sequence ended with {written.Status}: {written.Text}");
             }
 

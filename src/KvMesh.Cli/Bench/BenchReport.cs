@@ -6,6 +6,9 @@ namespace KvMesh.Cli.Bench;
 internal sealed record BenchReport(
     string Via, int BlockBytes, int Clients, IReadOnlyList<BenchResult> Results, long MismatchedBytes, long Errors)
 {
+    /// <summary>Unit of all latencies in the results.</summary>
+    public string LatencyUnit { get; init; } = "microseconds";
+
     internal ExitCode ExitCode => MismatchedBytes > 0 ? ExitCode.VerificationFailed : Errors > 0 ? ExitCode.Failure : ExitCode.Success;
 }
 

@@ -42,8 +42,11 @@ internal sealed class BenchRunner
                 client.Batch.Fill();
                 var started = _time.GetTimestamp();
                 await client.Door.WriteAsync(client.Batch, cancellationToken);
-                record(_time.GetElapsedTime(started));
-                client.CheckWrite();
+                var took = _time.GetElapsedTime(started);
+                if (client.CheckWrite())
+                {
+                    record(took);
+                }
             }
         });
 
@@ -59,15 +62,22 @@ internal sealed class BenchRunner
         client.Batch.Poison();
         var started = _time.GetTimestamp();
         await client.Door.ReadAsync(client.Batch, cancellationToken);
-        record(_time.GetElapsedTime(started));
-        client.CheckRead();
+        var took = _time.GetElapsedTime(started);
+        if (client.CheckRead())
+        {
+            record(took);
+        }
     }
 
     private async ValueTask MatchOneAsync(Client client, Action<TimeSpan> record, CancellationToken cancellationToken)
     {
         var started = _time.GetTimestamp();
-        await client.Door.MatchAsync(client.Chain, cancellationToken);
-        record(_time.GetElapsedTime(started));
+        var matched = await client.Door.MatchAsync(client.Chain, cancellationToken);
+        var took = _time.GetElapsedTime(started);
+        if (client.CheckMatch(matched))
+        {
+            record(took);
+        }
     }
 
     private static ReadOnlyMemory<byte> ChainOf(int client, int blocks)
@@ -79,10 +89,13 @@ internal sealed class BenchRunner
 
     private async Task RepeatAsync(TimeSpan duration, Func<ValueTask> step, CancellationToken cancellationToken)
     {
-        for (var started = _time.GetTimestamp(); _time.GetElapsedTime(started) < duration && !cancellationToken.IsCancellationRequested;)
+        // Once at least: a machine that pauses here must not make it look as if nothing could be measured.
+        var started = _time.GetTimestamp();
+        do
         {
             await step();
         }
+        while (_time.GetElapsedTime(started) < duration && !cancellationToken.IsCancellationRequested);
     }
 
     private async Task<BenchResult> MeasureAsync(string operation, int bytesEach, Func<Client, Action<TimeSpan>, Task> loop)
@@ -117,25 +130,41 @@ internal sealed class BenchRunner
 
         public string? FirstProblem { get; private set; }
 
-        public void CheckWrite()
+        /// <summary>Whether the write did what is measured: a refusal is quicker, and no result.</summary>
+        public bool CheckWrite()
         {
             if (Batch.Outcomes[0] is BlockOutcome.Failed or BlockOutcome.Refused)
             {
                 Errors++;
-                FirstProblem ??= $"block {Batch.First} was {(Batch.Outcomes[0] == BlockOutcome.Refused ? "refused: no room" : "not stored")}";
+                FirstProblem ??= $"block {Batch.First} was {(Batch.Outcomes[0] == BlockOutcome.Refused ? "refused: no room" : "not stored; the token may lack the right write")}";
+                return false;
             }
+
+            return true;
         }
 
-        public void CheckRead()
+        public bool CheckRead()
         {
             if (Batch.Outcomes[0] != BlockOutcome.Done)
             {
                 Errors++;
                 FirstProblem ??= $"block {Batch.First} is not there; the chains need more RAM than the node has";
-                return;
+                return false;
             }
 
             MismatchedBytes += Batch.CheckOf(0).MismatchedBytes;
+            return true;
+        }
+
+        public bool CheckMatch(int matched)
+        {
+            if (matched == 0)
+            {
+                Errors++;
+                FirstProblem ??= "no block of a chain was found";
+            }
+
+            return matched > 0;
         }
     }
 }

@@ -35,9 +35,15 @@ internal static class BenchCommand
             await using var doors = await BenchDoors.OpenAsync(door, keys, parse.GetValue(clients), cancellationToken);
             var runner = new BenchRunner(doors.Doors, keys, parse.GetValue(blocks), time);
             var duration = TimeSpan.FromSeconds(parse.GetValue(seconds));
+            var put = await runner.PutAsync(cancellationToken);
+            if (put.Operations == 0 && runner.FirstProblem is { } refusal)
+            {
+                throw new CommandException(ExitCode.Failure, $"nothing was stored, so there is nothing to measure; {refusal}");
+            }
+
             List<BenchResult> results =
             [
-                await runner.PutAsync(cancellationToken),
+                put,
                 await runner.GetAsync(duration, cancellationToken),
                 await runner.MatchAsync(duration, cancellationToken),
             ];

@@ -3,6 +3,7 @@ using KvMesh.Cli.Hosting;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
 using KvMesh.Client;
+using KvMesh.Gateway.Access;
 
 namespace KvMesh.Cli.Commands;
 
@@ -17,7 +18,7 @@ internal static class GetCommand
         var output = new Option<string>("--output", "-o") { Description = "File to write. Default: standard output.", HelpName = "file" };
         var connection = new NodeConnection();
         var json = CliOption.Json();
-        var command = new Command("get", "Read the value of a key. Exit code 4 when there is none.") { key, output };
+        var command = new Command("get", "Read the value of a key at the node that it was put at. Exit code 4 when there is none.") { key, output };
         connection.AddTo(command);
         command.Add(json);
         command.Validators.Add(result =>
@@ -31,7 +32,7 @@ internal static class GetCommand
         {
             var name = parse.GetRequiredValue(key);
             var keyBytes = KeyArgument.Parse(name);
-            await using var client = await connection.ConnectAsync(parse, cancellationToken);
+            await using var client = await connection.ConnectAsync(parse, AccessRights.Read, cancellationToken);
             var value = await ReadAsync(client, keyBytes, name, cancellationToken);
             await WriteAsync(value, parse.GetValue(output), terminal, cancellationToken);
             if (parse.GetValue(json))
@@ -63,7 +64,7 @@ internal static class GetCommand
                 case GetStatus.Miss:
                     throw new CommandException(ExitCode.NotFound, $"no value for {name}");
                 default:
-                    throw new CommandException(ExitCode.NodeUnreachable, "the node did not answer: it is lost, or the token may not read");
+                    throw new CommandException(ExitCode.NodeUnreachable, "the node did not answer");
             }
         }
 

@@ -27,7 +27,7 @@ internal static class NodesCommand
             using var admin = connection.Create(parse);
             if (parse.GetValue(forget) is { } id)
             {
-                return await ForgetAsync(admin, id, terminal, cancellationToken);
+                return await ForgetAsync(admin, id, parse.GetValue(json), terminal, cancellationToken);
             }
 
             var status = await admin.GetNodesAsync(cancellationToken);
@@ -46,7 +46,7 @@ internal static class NodesCommand
             "kvmesh nodes", "kvmesh nodes --node http://gpu-7:8600 --json | jq -r .nodes[].nativeAddress", "kvmesh nodes --forget gpu-3");
     }
 
-    private static async Task<int> ForgetAsync(Client.Admin.AdminClient admin, string id, Terminal terminal, CancellationToken cancellationToken)
+    private static async Task<int> ForgetAsync(Client.Admin.AdminClient admin, string id, bool asJson, Terminal terminal, CancellationToken cancellationToken)
     {
         if (!await admin.ForgetNodeAsync(id, cancellationToken))
         {
@@ -54,6 +54,11 @@ internal static class NodesCommand
         }
 
         await terminal.Error.WriteLineAsync($"kvmesh: {id} was declared gone");
+        if (asJson)
+        {
+            terminal.WriteJson(new ForgetReport(id), CliJson.Default.ForgetReport);
+        }
+
         return (int)ExitCode.Success;
     }
 
@@ -98,3 +103,7 @@ internal static class NodesCommand
         ? $"{Formats.Bytes(tier.UsedBytes)} of {Formats.Bytes(tier.CapacityBytes)}"
         : "–";
 }
+
+/// <summary>What <c>nodes --forget --json</c> prints.</summary>
+/// <param name="Forgotten">Id of the node that was declared gone.</param>
+internal sealed record ForgetReport(string Forgotten);

@@ -3,6 +3,7 @@ using KvMesh.Cli.Hosting;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
 using KvMesh.Client;
+using KvMesh.Gateway.Access;
 using KvMesh.Protocol;
 
 namespace KvMesh.Cli.Commands;
@@ -14,17 +15,23 @@ internal static class PutCommand
     {
         var key = KeyArgument.Create();
         var file = new Argument<FileInfo>("file") { Description = "File whose content becomes the value." };
-        file.AcceptExistingOnly();
+        file.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && token.Value is var path && !File.Exists(path))
+            {
+                result.AddError($"file is '{path}', which {(Directory.Exists(path) ? "is a folder" : "does not exist")}; it must be a file.");
+            }
+        });
         var connection = new NodeConnection();
         var json = CliOption.Json();
-        var command = new Command("put", "Store the content of a file under a key. An earlier value is replaced.") { key, file };
+        var command = new Command("put", "Store the content of a file under a key, at this node: the others of a mesh do not have it. An earlier value is replaced.") { key, file };
         connection.AddTo(command);
         command.Add(json);
         command.SetAction(async (parse, cancellationToken) =>
         {
             var keyBytes = KeyArgument.Parse(parse.GetRequiredValue(key));
             var content = await ReadAsync(parse.GetRequiredValue(file), cancellationToken);
-            await using var client = await connection.ConnectAsync(parse, cancellationToken);
+            await using var client = await connection.ConnectAsync(parse, AccessRights.Write, cancellationToken);
             var status = await client.PutKeyAsync(keyBytes, content, cancellationToken);
             if (status is not (PutStatus.Stored or PutStatus.AlreadyPresent))
             {
@@ -49,7 +56,7 @@ internal static class PutCommand
     {
         PutStatus.Full => new CommandException(ExitCode.Failure, "the node has no room for it now: what is left is leased or another tenant's share"),
         PutStatus.TooLarge => new CommandException(ExitCode.Failure, $"the value has {bytes} bytes, more than this node accepts"),
-        _ => new CommandException(ExitCode.NodeUnreachable, "the node did not take the value: it is lost, or the token may not write"),
+        _ => new CommandException(ExitCode.NodeUnreachable, "the node did not answer: whether it took the value is not known"),
     };
 
     private static void Report(bool json, string key, int bytes, PutStatus status, Terminal terminal)

@@ -2,6 +2,8 @@ using System.CommandLine;
 using KvMesh.Cli.Hosting;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
+using KvMesh.Client;
+using KvMesh.Gateway.Access;
 
 namespace KvMesh.Cli.Commands;
 
@@ -20,12 +22,13 @@ internal static class RemoveCommand
         {
             var names = parse.GetRequiredValue(keys);
             var keyBytes = names.Select(KeyArgument.Parse).ToArray();
-            await using var client = await connection.ConnectAsync(parse, cancellationToken);
+            await using var client = await connection.ConnectAsync(parse, AccessRights.Remove, cancellationToken);
             List<string> missing = [];
             for (var i = 0; i < names.Length; i++)
             {
                 if (!await client.RemoveKeyAsync(keyBytes[i], cancellationToken))
                 {
+                    await CheckAnswersAsync(client, names[i], cancellationToken);
                     missing.Add(names[i]);
                     await terminal.Error.WriteLineAsync($"kvmesh: no value for {names[i]}");
                 }
@@ -38,7 +41,17 @@ internal static class RemoveCommand
 
             return (int)(missing.Count == 0 ? ExitCode.Success : ExitCode.NotFound);
         });
-        return command.WithExamples("kvmesh rm prompts/system prompts/user");
+        return command.WithExamples(
+            "kvmesh rm prompts/system prompts/user", "A key is on the node that it was put on; rm at another node of a mesh removes it there too, within seconds.");
+    }
+
+    /// <summary>A key that was not removed had no value, unless the node was lost meanwhile.</summary>
+    private static async Task CheckAnswersAsync(KvMeshClient client, string name, CancellationToken cancellationToken)
+    {
+        if (await client.PingAsync(cancellationToken) is null)
+        {
+            throw new CommandException(ExitCode.NodeUnreachable, $"the node did not answer: whether {name} was removed is not known");
+        }
     }
 }
 

@@ -16,9 +16,13 @@ internal static class ReplayCommand
     private static readonly TimeSpan RealLease = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ShortestLease = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>For one client at a time: nobody makes leave what it was promised before it has read it.</summary>
+    private static readonly TimeSpan LeaseOfOne = TimeSpan.FromMilliseconds(1);
+
     public static Command Create(Terminal terminal, TimeProvider time)
     {
         var target = new WorkloadTarget(DefaultBlockBytes);
+        var several = new MeshTarget(target);
         var trace = new Argument<FileInfo>("trace.jsonl")
         {
             Description = "Requests in Mooncake's format: timestamp (ms), input_length, output_length, hash_ids of 512-token blocks.",
@@ -33,6 +37,7 @@ internal static class ReplayCommand
             trace,
         };
         target.AddTo(command);
+        several.AddTo(command);
         command.Add(clients);
         command.Add(speed);
         command.Add(seed);
@@ -41,30 +46,42 @@ internal static class ReplayCommand
         {
             var requests = Load(parse.GetRequiredValue(trace));
             var keys = new WorkloadKeys("kvmesh-replay", (ulong)parse.GetValue(seed), target.BlockBytesOf(parse));
-            var (node, door) = await target.OpenAsync(parse, LeaseAt(parse.GetValue(speed)), cancellationToken);
+            var mesh = several.Of(parse, time);
+            var (node, door) = mesh is null ? await target.OpenAsync(parse, LeaseAt(parse.GetValue(speed), parse.GetValue(clients)), cancellationToken) : (null, null);
             await using var embedded = node;
-            await using var fleet = await WorkloadFleet.OpenAsync(door, keys, parse.GetValue(clients), time, cancellationToken);
+            await using var fleet = await WorkloadFleet.OpenAsync((IDoorSource?)mesh ?? door!, keys, parse.GetValue(clients), time, cancellationToken);
+            MeshSummary.WriteAbsent(mesh, terminal.Error);
             var runner = new WorkloadRunner(requests, fleet.Clients, time, parse.GetValue(speed));
             var interrupted = await WorkloadProgress.RunAsync("replay", runner, terminal, time, cancellationToken);
-            var report = WorkloadReport.Of(runner.Totals, runner.Elapsed, keys.BlockBytes, interrupted);
+            var report = WorkloadReport.Of(runner.Totals, runner.Elapsed, keys.BlockBytes, interrupted) with
+            {
+                Endpoints = mesh is null ? null : EndpointReport.Of(runner, mesh.Nodes),
+            };
+            MeshSummary.WriteProblems(mesh, terminal.Error);
             Print(parse.GetValue(json), report, runner, terminal);
             return (int)report.ExitCode;
         });
         return command.WithExamples(
             "kvmesh replay conversation.jsonl --capacity-blocks 10000            a node of 10,000 blocks inside this process",
             "kvmesh replay conversation.jsonl --via resp --endpoint 127.0.0.1:8602   a running node, as LMCache uses it",
+            "kvmesh replay conversation.jsonl --endpoints tcp://127.0.0.1:8601,tcp://127.0.0.1:8611 --routing affinity   a mesh, entered at two nodes",
             "kvmesh replay conversation.jsonl --clients 8 --speed 10 --json      eight engines, ten times real time, for a script",
+            "With --endpoints a node that does not answer costs misses: its requests go to the next node until it is back.",
             "A block counts as hit when it and all blocks before it were there. A partial block at the end is never stored.");
     }
 
     /// <summary>
     /// A replay squeezes an hour into seconds. Promises are squeezed alike, or they would keep what the recorded fleet had long
-    /// let go.
+    /// let go: on a fast machine all that the node has.
     /// </summary>
-    private static TimeSpan LeaseAt(double speed) =>
-        speed == 0 || RealLease / speed < ShortestLease ? ShortestLease : RealLease / speed;
+    private static TimeSpan LeaseAt(double speed, int clients)
+    {
+        var shortest = clients == 1 ? LeaseOfOne : ShortestLease;
+        return speed == 0 || RealLease / speed < shortest ? shortest : RealLease / speed;
+    }
 
-    private static List<PromptRequest> Load(FileInfo trace)
+    /// <exception cref="CommandException">It is no trace; the message names file, line and field.</exception>
+    internal static List<PromptRequest> Load(FileInfo trace)
     {
         try
         {
@@ -85,6 +102,10 @@ internal static class ReplayCommand
         else
         {
             terminal.Screen.Write(WorkloadSummary.Render("Replay", report, runner));
+            if (report.Endpoints is { } endpoints)
+            {
+                terminal.Screen.Write(MeshSummary.Render(endpoints));
+            }
         }
 
         WorkloadSummary.WriteProblems(report, runner, terminal.Error);

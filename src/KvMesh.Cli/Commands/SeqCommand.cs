@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using KvMesh.Cli.Hosting;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
@@ -54,23 +56,42 @@ internal static class SeqCommand
         return parts.OnRun(async (parse, admin, cancellationToken) =>
         {
             var (tenant, name) = (parse.GetValue(parts.Tenant), parse.GetRequiredValue(parts.Name));
-            Write(terminal, parse, parts, await admin.GetSequenceAsync(tenant, name, cancellationToken));
-            if (parse.GetValue(segments) is > 0 and var wanted && !parse.GetValue(parts.Json))
+            var status = await admin.GetSequenceAsync(tenant, name, cancellationToken);
+            var listed = await LastSegmentsAsync(admin, tenant, name, parse.GetValue(segments), cancellationToken);
+            if (parse.GetValue(parts.Json) && parse.GetValue(segments) > 0)
             {
-                var total = (await admin.GetSegmentsAsync(tenant, name, 0, 1, cancellationToken)).Total;
-                for (var first = Math.Max(0, total - wanted); first < total;)
-                {
-                    var page = await admin.GetSegmentsAsync(tenant, name, first, wanted, cancellationToken);
-                    foreach (var segment in page.Segments)
-                    {
-                        terminal.Out.WriteLine(
-                            $"segment {segment.Index,7}  blocks {segment.StartBlock}–{segment.StartBlock + segment.Blocks - 1}  {Formats.Count(segment.Tokens)} tokens  {Formats.Bytes(segment.Bytes)}");
-                    }
+                var json = JsonSerializer.SerializeToNode(status, AdminJson.Default.SequenceStatus)!.AsObject();
+                json["segmentList"] = new JsonArray([.. listed.Select(segment => JsonSerializer.SerializeToNode(segment, AdminJson.Default.SegmentStatus))]);
+                terminal.Out.WriteLine(json.ToJsonString());
+                return;
+            }
 
-                    first += Math.Max(1, page.Segments.Count);
-                }
+            Write(terminal, parse, parts, status);
+            foreach (var segment in listed)
+            {
+                terminal.Out.WriteLine(
+                    $"segment {segment.Index,7}  blocks {segment.StartBlock}–{segment.StartBlock + segment.Blocks - 1}  {Formats.Count(segment.Tokens)} tokens  {Formats.Bytes(segment.Bytes)}");
             }
         });
+    }
+
+    private static async Task<List<SegmentStatus>> LastSegmentsAsync(AdminClient admin, string? tenant, string name, int count, CancellationToken cancellationToken)
+    {
+        var segments = new List<SegmentStatus>();
+        if (count == 0)
+        {
+            return segments;
+        }
+
+        var total = (await admin.GetSegmentsAsync(tenant, name, 0, 1, cancellationToken)).Total;
+        for (var first = Math.Max(0, total - count); first < total;)
+        {
+            var page = await admin.GetSegmentsAsync(tenant, name, first, count, cancellationToken);
+            segments.AddRange(page.Segments);
+            first += Math.Max(1, page.Segments.Count);
+        }
+
+        return segments;
     }
 
     private static Command Open(Terminal terminal)
@@ -84,11 +105,13 @@ internal static class SeqCommand
         parts.Command.Add(revision);
         parts.Command.Add(holder);
         parts.Command.Add(idle);
+        var lossless = new Option<bool>("--lossless") { Description = "No copy of its blocks may lose anything; one that exists becomes so, and stays so." };
+        parts.Command.Add(lossless);
         return parts.OnRun(async (parse, admin, cancellationToken) =>
         {
             var request = new SequenceOpenRequest(
                 parse.GetValue(parts.Name), parse.GetValue(model), parse.GetValue(revision), Holder: parse.GetValue(holder),
-                IdleLimitSeconds: parse.GetValue(idle) is > 0 and var seconds ? seconds : null);
+                IdleLimitSeconds: parse.GetValue(idle) is > 0 and var seconds ? seconds : null, LosslessOnly: parse.GetValue(lossless));
             Write(terminal, parse, parts, await admin.OpenSequenceAsync(parse.GetValue(parts.Tenant), request, cancellationToken));
         });
     }
@@ -96,10 +119,32 @@ internal static class SeqCommand
     private static Command Park(Terminal terminal)
     {
         var parts = new SeqParts("park", "Rest a sequence between turns.");
-        var next = Holder("Who will probably resume it.");
+        var next = Holder("Id of the node that will probably resume it; another name is kept, and nothing is brought anywhere for it.");
+        var back = CliOption.Real("--return", "In how many seconds it will probably be resumed: its blocks are brought to that node in time. Default: not known.", 0, 31_536_000, 0);
         parts.Command.Add(next);
-        return parts.OnRun(async (parse, admin, cancellationToken) => Write(terminal, parse, parts, await admin.ParkSequenceAsync(
-            parse.GetValue(parts.Tenant), parse.GetRequiredValue(parts.Name), new SequenceParkRequest(parse.GetValue(next)), cancellationToken)));
+        parts.Command.Add(back);
+        return parts.OnRun(async (parse, admin, cancellationToken) =>
+        {
+            Write(terminal, parse, parts, await admin.ParkSequenceAsync(
+                parse.GetValue(parts.Tenant), parse.GetRequiredValue(parts.Name), new SequenceParkRequest(parse.GetValue(next), parse.GetValue(back) is > 0 and var seconds ? seconds : null), cancellationToken));
+            if (parse.GetValue(next) is { Length: > 0 } holder && await IsNoNodeAsync(admin, holder, cancellationToken))
+            {
+                await terminal.Error.WriteLineAsync($"kvmesh: no node of the cluster is called {holder}: the name is kept, and no blocks are brought anywhere for it");
+            }
+        });
+    }
+
+    /// <summary>False also for a caller who may not see the nodes: he is told nothing of them.</summary>
+    private static async Task<bool> IsNoNodeAsync(AdminClient admin, string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await admin.GetNodesAsync(cancellationToken)).Nodes.All(node => node.Id != name);
+        }
+        catch (AdminRefusedException)
+        {
+            return false;
+        }
     }
 
     private static Command Resume(Terminal terminal)
@@ -113,7 +158,7 @@ internal static class SeqCommand
 
     private static Command Pin(Terminal terminal)
     {
-        var parts = new SeqParts("pin", "Ask for copies of a sequence's blocks. Nodes of this version make none, so it stays pending, which promises nothing.");
+        var parts = new SeqParts("pin", "Ask for copies of a sequence's blocks on so many nodes. Pending until they are verified; only held is a promise.");
         var replicas = CliOption.Number("--replicas", "Copies on different nodes; 0 lifts the pin. Default: 2.", 0, 16, 2);
         var length = CliOption.Real("--for", "How many seconds. Default: 3600.", 1, 31_536_000, 3600);
         parts.Command.Add(replicas);
@@ -143,6 +188,11 @@ internal static class SeqCommand
         var text = terminal.Out;
         text.WriteLine($"{status.Tenant}/{status.Name}: {status.State}{(status.Holder.Length > 0 ? $", {status.Holder}" : "")}, epoch {status.Epoch}");
         text.WriteLine($"  {Formats.Count(status.Blocks)} blocks, {Formats.Count(status.Tokens)} tokens, {Formats.Bytes(status.Bytes)} in {Formats.Count(status.Segments)} segments of {status.Model}");
+        if (status.LosslessOnly)
+        {
+            text.WriteLine("  lossless only: no copy of its blocks may lose anything");
+        }
+
         if (status.Origin is { } origin)
         {
             text.WriteLine($"  fork of {origin.Name} at block {Formats.Count(origin.Blocks)}");
@@ -158,7 +208,7 @@ internal static class SeqCommand
 
     private static Table Table(SequenceList list)
     {
-        var table = new Table().Border(TableBorder.None);
+        var table = new Table().RoundedBorder();
         foreach (var column in new[] { "name", "state", "holder", "blocks", "tokens", "bytes", "segments", "pin", "used" })
         {
             table.AddColumn(column);
@@ -211,15 +261,7 @@ internal sealed class SeqParts
         Command.SetAction(async (parse, cancellationToken) =>
         {
             using var admin = _connection.Create(parse);
-            try
-            {
-                await run(parse, admin, cancellationToken);
-            }
-            catch (AdminRefusedException refused) when (refused.StatusCode == System.Net.HttpStatusCode.NotFound)
-            {
-                throw new CommandException(ExitCode.NotFound, refused.Message, refused);
-            }
-
+            await run(parse, admin, cancellationToken);
             return (int)ExitCode.Success;
         });
         return Command;

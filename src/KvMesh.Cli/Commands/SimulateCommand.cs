@@ -3,7 +3,6 @@ using System.Globalization;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
 using KvMesh.Simulation.Mesh;
-using KvMesh.Simulation.Traces;
 using Spectre.Console;
 
 namespace KvMesh.Cli.Commands;
@@ -26,16 +25,32 @@ internal static class SimulateCommand
         var total = CliOption.Number("--total-blocks", "Blocks that the whole fleet holds, whatever its size.", 1, 100_000_000, 30_000);
         var blockBytes = CliOption.BlockBytes(64 << 20);
         var horizon = CliOption.Number("--horizon", "Seconds that demand is taken to last: the time over which a copy has to pay.", 1, 86_400, 60);
-        var seed = CliOption.Number("--seed", "Seed of the choice among equals.", 0, int.MaxValue, 1);
+        var link = CliOption.Size("--link", "Bytes that a node can receive and send a second, each.", 1 << 20, 1L << 50, 12_500_000_000);
+        var compute = CliOption.Size("--compute", "Bytes of keys and values that an engine computes a second.", 1 << 20, 1L << 50, 1L << 30);
+        var failures = CliOption.Number("--failures", "Nodes of each fleet that fail once, at a random moment, lose all they hold and come back empty. The one cache does not fail.", 0, MaxNodes, 0);
+        var down = CliOption.Number("--down", "Seconds that a node stays away.", 1, 86_400, 300);
+        var seed = CliOption.Number("--seed", "Seed of the choice among equals, and of failures.", 0, int.MaxValue, 1);
         var json = CliOption.Json();
-        var command = new Command("simulate", "Run a recorded trace through simulated fleets with the real placement planner.") { trace, nodes, total, blockBytes, horizon, seed, json };
+        var command = new Command("simulate", "Run a recorded trace through simulated fleets with the real placement planner.") { trace, nodes, total, blockBytes, horizon, link, compute, failures, down, seed, json };
         command.SetAction(parse =>
         {
-            var requests = MooncakeTrace.Load(parse.GetRequiredValue(trace).FullName);
+            var requests = ReplayCommand.Load(parse.GetRequiredValue(trace));
             var rows = new List<SimulationRow>();
+            var failing = parse.GetValue(failures);
+            if (parse.GetValue(nodes)!.Min() is var smallest && failing >= smallest)
+            {
+                throw new CommandException(ExitCode.Usage, $"--failures is {failing} and the smallest fleet has {smallest} nodes; fewer must fail than there are.");
+            }
+
             foreach (var count in parse.GetValue(nodes)!)
             {
                 var common = new MeshScenario { Nodes = count, BlocksPerNode = 1, BlockBytes = blockBytes.Of(parse) };
+                common = common with
+                {
+                    LinkBytesPerSecond = link.Of(parse),
+                    RecomputeBytesPerSecond = compute.Of(parse),
+                    Faults = NodeFault.Spread(failing, count, requests.Count > 0 ? requests[^1].TimestampMs : 0, TimeSpan.FromSeconds(parse.GetValue(down)), parse.GetValue(seed)),
+                };
                 common = common with { Placement = common.Placement with { Seed = parse.GetValue(seed), Horizon = TimeSpan.FromSeconds(parse.GetValue(horizon)) } };
                 rows.AddRange(MeshComparison.Run(common, parse.GetValue(total), requests).Select(row => SimulationRow.Of(count, row.Name, row.Report)));
             }
@@ -46,6 +61,7 @@ internal static class SimulateCommand
         return command.WithExamples(
             "kvmesh simulate conversation.jsonl                                    fleets of 10, 100 and 1,000 nodes",
             "kvmesh simulate conversation.jsonl --nodes 4,16 --total-blocks 50000  other fleets",
+            "kvmesh simulate conversation.jsonl --failures 3 --link 1GiB           nodes that fail, on links of 10 Gbit/s",
             "The fleet's memory stays the same: more nodes means smaller ones. Hits at another node of the mesh count as hits.");
     }
 

@@ -26,7 +26,7 @@ internal static class StatusCommand
             }
             else
             {
-                terminal.Screen.Write(NodeView.Render(status, sample: null));
+                terminal.Screen.Write(NodeView.Render(status, sample: null, terminal.OutIsTerminal));
             }
 
             return (int)ExitCode.Success;

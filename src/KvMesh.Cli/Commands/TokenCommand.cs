@@ -17,13 +17,14 @@ internal static class TokenCommand
         var tenant = new Option<string>("--tenant") { Description = "Tenant that the token acts for.", HelpName = "name", DefaultValueFactory = _ => "default" };
         var rights = new Option<string>("--rights")
         {
-            Description = "What it allows: read, write, remove and admin, separated by commas; or all.",
+            Description = "What it allows: read, write, remove, admin and peer, separated by commas; or all, which is all but peer: that is for other nodes.",
             HelpName = "rights",
             DefaultValueFactory = _ => "read,write",
         };
         var note = new Option<string>("--note") { Description = "What it is for; kept in the file.", HelpName = "text", DefaultValueFactory = _ => "" };
         var file = new Option<string>("--file") { Description = "Token file to add it to, made when missing. Default: print the entry.", HelpName = "file" };
-        var command = new Command("token", "Make a token. It is shown once; the token file keeps only its hash.") { tenant, rights, note, file };
+        var json = CliOption.Json();
+        var command = new Command("token", "Make a token. It is shown once; the token file keeps only its hash.") { tenant, rights, note, file, json };
         command.SetAction(parse =>
         {
             var allowed = ParseRights(parse.GetRequiredValue(rights));
@@ -32,6 +33,11 @@ internal static class TokenCommand
                 parse.GetRequiredValue(tenant), Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token))), allowed, parse.GetRequiredValue(note));
             if (parse.GetValue(file) is { } path)
             {
+                if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder && !Directory.Exists(folder))
+                {
+                    throw new CommandException(ExitCode.Usage, $"--file is '{path}', and there is no folder {folder}.");
+                }
+
                 TokenFileEditor.Add(path, entry);
                 terminal.Error.WriteLine($"kvmesh: added to {path}; a running node reads it again within seconds. The token, shown this once:");
             }
@@ -41,7 +47,15 @@ internal static class TokenCommand
                 terminal.Error.WriteLine("kvmesh: the token, shown this once:");
             }
 
-            terminal.Out.WriteLine(token);
+            if (parse.GetValue(json))
+            {
+                terminal.WriteJson(new TokenReport(token, entry.Tenant, allowed, parse.GetValue(file)), CliJson.Default.TokenReport);
+            }
+            else
+            {
+                terminal.Out.WriteLine(token);
+            }
+
             return (int)ExitCode.Success;
         });
         return command.WithExamples(
@@ -67,3 +81,8 @@ internal static class TokenCommand
 
     private static string Name(AccessRights right) => right.ToString().ToLowerInvariant();
 }
+
+/// <summary>What <c>token --json</c> prints.</summary>
+/// <param name="Token">The token itself, which is kept nowhere.</param>
+/// <param name="File">Where its hash was added; null: nowhere.</param>
+internal sealed record TokenReport(string Token, string Tenant, IReadOnlyList<string> Rights, string? File);

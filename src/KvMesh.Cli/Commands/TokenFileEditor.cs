@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -11,7 +12,10 @@ namespace KvMesh.Cli.Commands;
 /// <param name="Note">What it is for.</param>
 internal sealed record TokenFileEntry(string Tenant, string Sha256, IReadOnlyList<string> Rights, string Note);
 
-/// <summary>Adds entries to a token file. The file is replaced as a whole, so that a node never reads half of it.</summary>
+/// <summary>
+/// Adds entries to a token file. One that is there is written in place: it stays its owner's, since the user of the node is seldom the one who makes tokens,
+/// and stays the file that a container has mounted.
+/// </summary>
 internal static class TokenFileEditor
 {
     private static readonly JsonSerializerOptions Readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -19,7 +23,7 @@ internal static class TokenFileEditor
 
     public static string Format(TokenFileEntry entry) => ToNode(entry).ToJsonString(OneLine);
 
-    /// <exception cref="CommandException">The file is there and is no token file.</exception>
+    /// <exception cref="CommandException">The file is there and is no token file, or one with comments.</exception>
     public static void Add(string path, TokenFileEntry entry)
     {
         var root = Read(path);
@@ -29,19 +33,37 @@ internal static class TokenFileEditor
         }
 
         tokens.Add((JsonNode)ToNode(entry));
-        var temporary = $"{path}.{Environment.ProcessId}.new";
+        var content = Encoding.UTF8.GetBytes(root.ToJsonString(Readable) + "\n");
+        if (!File.Exists(path))
+        {
+            WriteNew(path, content);
+            return;
+        }
+
+        // Were this to end between the two, the new content would be beside the old file.
+        var spare = $"{path}.{Environment.ProcessId}.new";
+        WriteNew(spare, content);
+        using (var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write))
+        {
+            RandomAccess.Write(file, content, 0);
+            RandomAccess.SetLength(file, content.Length);
+            RandomAccess.FlushToDisk(file);
+        }
+
+        File.Delete(spare);
+    }
+
+    private static void WriteNew(string path, byte[] content)
+    {
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
         if (!OperatingSystem.IsWindows())
         {
             options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         }
 
-        using (var stream = new StreamWriter(temporary, options))
-        {
-            stream.WriteLine(root.ToJsonString(Readable));
-        }
-
-        File.Move(temporary, path, overwrite: true);
+        using var stream = new FileStream(path, options);
+        stream.Write(content);
+        stream.Flush(flushToDisk: true);
     }
 
     private static JsonObject Read(string path)
@@ -53,13 +75,29 @@ internal static class TokenFileEditor
 
         try
         {
-            var options = new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
-            return JsonNode.Parse(File.ReadAllText(path), documentOptions: options) as JsonObject
+            var text = File.ReadAllText(path);
+            ThrowIfCommented(path, text);
+            return JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { AllowTrailingCommas = true }) as JsonObject
                 ?? throw new CommandException(ExitCode.Failure, $"{path} must be an object with an array \"tokens\".");
         }
         catch (JsonException e)
         {
             throw new CommandException(ExitCode.Failure, $"{path} is not JSON: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Comments would be lost when the file is written again.</summary>
+    private static void ThrowIfCommented(string path, string text)
+    {
+        var reader = new Utf8JsonReader(
+            Encoding.UTF8.GetBytes(text), new JsonReaderOptions { CommentHandling = JsonCommentHandling.Allow, AllowTrailingCommas = true });
+        while (reader.Read())
+        {
+            if (reader.TokenType == JsonTokenType.Comment)
+            {
+                throw new CommandException(
+                    ExitCode.Failure, $"{path} has comments, which would be lost. Run the command without --file and add the entry that it prints by hand.");
+            }
         }
     }
 

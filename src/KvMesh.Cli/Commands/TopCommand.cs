@@ -18,16 +18,20 @@ internal static class TopCommand
     {
         var connection = new AdminConnection();
         var count = CliOption.Number("--count", "Updates to show, one a second; 0: until Ctrl-C.", 0, int.MaxValue, 0);
+        var json = CliOption.Json();
         var command = new Command("top", "Watch a node live: occupancy, hits, throughput, latency. One line a second where there is no terminal.");
         connection.AddTo(command);
         command.Add(count);
+        command.Add(json);
         command.SetAction(async (parse, cancellationToken) =>
         {
             using var admin = connection.Create(parse);
             var updates = UpdatesAsync(admin, parse.GetValue(count), cancellationToken);
             try
             {
-                await (terminal.OutIsTerminal ? ShowLiveAsync(updates, terminal) : ShowLinesAsync(updates, terminal));
+                await (parse.GetValue(json) ? WriteJsonAsync(updates, terminal)
+                    : terminal.OutIsTerminal ? ShowLiveAsync(updates, terminal)
+                    : ShowLinesAsync(updates, terminal));
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -36,7 +40,7 @@ internal static class TopCommand
 
             return (int)ExitCode.Success;
         });
-        return command.WithExamples("kvmesh top", "kvmesh top --node http://gpu-7:8600 --count 60 > minute.txt");
+        return command.WithExamples("kvmesh top", "kvmesh top --node http://gpu-7:8600 --count 60 > minute.txt", "kvmesh top --json | jq .sample");
     }
 
     private static async IAsyncEnumerable<LiveUpdate> UpdatesAsync(
@@ -66,6 +70,14 @@ internal static class TopCommand
                 live.UpdateTarget(NodeView.Render(update.Status, update.Sample));
             }
         });
+
+    private static async Task WriteJsonAsync(IAsyncEnumerable<LiveUpdate> updates, Terminal terminal)
+    {
+        await foreach (var update in updates)
+        {
+            terminal.WriteJson(update, AdminJson.Default.LiveUpdate);
+        }
+    }
 
     private static async Task ShowLinesAsync(IAsyncEnumerable<LiveUpdate> updates, Terminal terminal)
     {

@@ -18,15 +18,19 @@ internal static class UpCommand
         var arena = CliOption.Size("--arena", "RAM for blocks, of all nodes together. Default: a quarter of the machine's.", 1 << 20, 1L << 50, 0);
         var exitAfter = CliOption.Number("--exit-after", "Stop after so many seconds. 0: at a signal.", 0, 86400, 0);
         var json = new Option<bool>("--json") { Description = "Once serving, print one JSON object with all addresses on standard output." };
-        var command = new Command("up", "Run a mesh of several nodes on this machine: one cache, entered at any of them.") { nodes, redis, folder, port, exitAfter, json };
+        var command = new Command("up", "Run a mesh of several nodes on this machine: one cache of content blocks, entered at any of them.") { nodes, redis, folder, port, exitAfter, json };
         command.Add(arena);
         command.SetAction(async (parse, cancellationToken) =>
         {
             var options = new LocalMeshOptions(
                 parse.GetValue(nodes), parse.GetValue(redis), parse.GetValue(folder) ?? LocalMesh.DefaultFolder(), parse.GetValue(port), arena.Of(parse));
-            await using var mesh = await LocalMesh.StartAsync(options, terminal.Error, cancellationToken);
+            await using var mesh = await LocalMesh.StartAsync(options, terminal.Error, time, cancellationToken);
             Announce(mesh, parse.GetValue(json), terminal);
-            await WaitAsync(mesh, TimeSpan.FromSeconds(parse.GetValue(exitAfter)), time, cancellationToken);
+            if (!await WaitAsync(mesh, TimeSpan.FromSeconds(parse.GetValue(exitAfter)), time, cancellationToken))
+            {
+                throw new CommandException(ExitCode.Failure, "no node is left; why is said above.");
+            }
+
             await terminal.Error.WriteLineAsync("kvmesh: stopping the mesh");
             return (int)ExitCode.Success;
         });
@@ -34,7 +38,9 @@ internal static class UpCommand
             "kvmesh up                          three nodes and a redis-server",
             "kvmesh up --nodes 5 --arena 4GiB",
             "kvmesh nodes                       what the first of them sees",
-            "Stop it with Ctrl-C: all nodes save their blocks.");
+            "Stop it with Ctrl-C: all nodes save their blocks.",
+            "Blocks with keys that name content are one cache; a value that was put under a key of your own is read at the node that has it.",
+            "A node that dies is reported and started again at its addresses; one that you stop (kill PID) stays away.");
     }
 
     private static void Announce(LocalMesh mesh, bool json, Terminal terminal)
@@ -55,12 +61,15 @@ internal static class UpCommand
         terminal.Error.WriteLine($"kvmesh: {mesh.Nodes.Count} nodes meet at {mesh.Redis}; state in {mesh.Folder}; Ctrl-C stops them");
     }
 
-    private static async Task WaitAsync(LocalMesh mesh, TimeSpan limit, TimeProvider time, CancellationToken cancellationToken)
+    /// <summary>False when all nodes ended by themselves.</summary>
+    private static async Task<bool> WaitAsync(LocalMesh mesh, TimeSpan limit, TimeProvider time, CancellationToken cancellationToken)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var wait = Task.Delay(limit > TimeSpan.Zero ? limit : Timeout.InfiniteTimeSpan, time, end.Token);
         await Task.WhenAny(wait, mesh.AllEnded);
+        var wasAskedTo = wait.IsCompleted;
         await end.CancelAsync();
+        return wasAskedTo;
     }
 }
 

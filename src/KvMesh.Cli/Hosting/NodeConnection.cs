@@ -2,6 +2,7 @@ using System.CommandLine;
 using KvMesh.Cli.Parsing;
 using KvMesh.Client;
 using KvMesh.Client.Admin;
+using KvMesh.Gateway.Access;
 
 namespace KvMesh.Cli.Hosting;
 
@@ -17,15 +18,37 @@ internal sealed class NodeConnection
         command.Add(_token);
     }
 
-    /// <exception cref="CommandException">The node cannot be reached.</exception>
-    public async Task<KvMeshClient> ConnectAsync(ParseResult parse, CancellationToken cancellationToken)
+    /// <param name="needed">What the command is going to do: without that right it is told so, and not that the node failed.</param>
+    /// <exception cref="CommandException">The node cannot be reached, refuses the token, or allows it less than is needed.</exception>
+    public async Task<KvMeshClient> ConnectAsync(ParseResult parse, AccessRights needed, CancellationToken cancellationToken)
     {
-        var endpoint = parse.GetRequiredValue(_endpoint);
+        var client = await ConnectAsync(parse.GetRequiredValue(_endpoint), _token.Of(parse), cancellationToken);
+        var rights = (AccessRights)client.Hello.Rights;
+        if ((rights & needed) == needed)
+        {
+            return client;
+        }
+
+        await using (client)
+        {
+            throw new CommandException(
+                ExitCode.Failure,
+                $"the token lacks the right {Name(needed & ~rights)}: at this node tenant '{client.Tenant}' has {Name(rights)} with it. Give another with --token or ${CliEnvironment.Token}.");
+        }
+    }
+
+    private static string Name(AccessRights rights) => rights.ToString().ToLowerInvariant();
+
+    private static async Task<KvMeshClient> ConnectAsync(string endpoint, string? token, CancellationToken cancellationToken)
+    {
         try
         {
             return await KvMeshClient.ConnectAsync(
-                new ClientOptions { Endpoint = endpoint, Token = _token.Of(parse), Connections = 1, ClientName = "kvmesh" },
-                cancellationToken);
+                new ClientOptions { Endpoint = endpoint, Token = token, Connections = 1, ClientName = "kvmesh" }, cancellationToken);
+        }
+        catch (KvMeshConnectException e) when (e.IsRefusal)
+        {
+            throw new CommandException(ExitCode.Failure, e.Message, e);
         }
         catch (KvMeshConnectException e)
         {
@@ -33,7 +56,7 @@ internal sealed class NodeConnection
         }
         catch (ArgumentException e)
         {
-            throw new CommandException(ExitCode.Usage, $"--endpoint is '{endpoint}': {e.Message}", e);
+            throw new CommandException(ExitCode.Usage, $"--endpoint is '{endpoint}': {(e.InnerException ?? e).Message}", e);
         }
     }
 }

@@ -16,16 +16,16 @@ internal sealed class WorkloadFleet : IAsyncDisposable
 
     /// <exception cref="CommandException">The node cannot be reached.</exception>
     public static async Task<WorkloadFleet> OpenAsync(
-        DoorTarget target, WorkloadKeys keys, int clients, TimeProvider time, CancellationToken cancellationToken)
+        IDoorSource source, WorkloadKeys keys, int clients, TimeProvider time, CancellationToken cancellationToken)
     {
         var fleet = new WorkloadFleet();
         try
         {
             for (var i = 0; i < clients; i++)
             {
-                var door = await target.OpenAsync(keys, $"kvmesh-workload-{i}", cancellationToken);
+                var door = await source.OpenAsync(keys, $"kvmesh-workload-{i}", cancellationToken);
                 fleet._doors.Add(door);
-                fleet._clients.Add(new WorkloadClient(door, keys, time));
+                fleet._clients.Add(new WorkloadClient(door, keys, time, source.Endpoints));
             }
 
             return fleet;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using KvMesh.Cli.Parsing;
 
 namespace KvMesh.Cli.Hosting;
@@ -44,7 +45,14 @@ internal sealed class WorkloadTarget
     public WorkloadTarget(long defaultBlockBytes)
     {
         _blockBytes = CliOption.BlockBytes(defaultBlockBytes);
-        _via.AcceptOnlyFromAmong("native", "shm", "resp");
+        _via.HelpName = "native|shm|resp";
+        _via.Validators.Add(result =>
+        {
+            if (result.Tokens is [var given] && given.Value is not ("native" or "shm" or "resp"))
+            {
+                result.AddError($"--via is '{given.Value}'; it must be native, shm or resp.");
+            }
+        });
     }
 
     public void AddTo(Command command)
@@ -68,14 +76,16 @@ internal sealed class WorkloadTarget
         });
     }
 
+    /// <summary>Options that describe one node, running or not.</summary>
+    public IReadOnlyList<Option> OfOneNode => [_endpoint, _capacity, _arena, _disk, _dataDirectory];
+
     public int BlockBytesOf(ParseResult parse) => (int)_blockBytes.Of(parse);
 
-    public Via ViaOf(ParseResult parse) => parse.GetValue(_via) switch
-    {
-        "shm" => Via.Shm,
-        "resp" => Via.Resp,
-        _ => Via.Native,
-    };
+    public Via ViaOf(ParseResult parse) => Parse(parse.GetValue(_via));
+
+    public Via ViaOf(CommandResult result) => Parse(result.GetValue(_via));
+
+    public string? TokenOf(ParseResult parse) => _token.Of(parse);
 
     /// <summary>Starts a node when none was named. Dispose what it returns; the node goes with it.</summary>
     public async Task<(EmbeddedNode? Node, DoorTarget Door)> OpenAsync(ParseResult parse, TimeSpan? maxLease, CancellationToken cancellationToken)
@@ -83,7 +93,7 @@ internal sealed class WorkloadTarget
         var via = ViaOf(parse);
         if (parse.GetValue(_endpoint) is { } endpoint)
         {
-            return (null, new DoorTarget(via, endpoint, _token.Of(parse)));
+            return (null, new DoorTarget(via, endpoint, TokenOf(parse)));
         }
 
         var node = await EmbeddedNode.StartAsync(Describe(parse) with { MaxLease = maxLease }, cancellationToken);
@@ -97,6 +107,13 @@ internal sealed class WorkloadTarget
             throw;
         }
     }
+
+    private static Via Parse(string? via) => via switch
+    {
+        "shm" => Via.Shm,
+        "resp" => Via.Resp,
+        _ => Via.Native,
+    };
 
     private EmbeddedNodeOptions Describe(ParseResult parse)
     {

@@ -9,24 +9,31 @@ namespace KvMesh.Cli.Local;
 /// <param name="ArenaBytes">Of all nodes together; 0: a quarter of the machine's memory.</param>
 internal sealed record LocalMeshOptions(int Nodes, string? Redis, string Folder, int Port, long ArenaBytes);
 
-/// <summary>Nodes as processes of their own, and a redis-server for them if none is given. Disposing it stops them all.</summary>
+/// <summary>
+/// Nodes as processes of their own, and a redis-server for them if none is given. One that dies is started again where it was. Disposing it
+/// stops them all.
+/// </summary>
 internal sealed class LocalMesh : IAsyncDisposable
 {
     private const int PortsPerNode = 10;
 
-    private readonly List<LocalProcess> _processes = [];
-    private readonly List<LocalNodeReport> _nodes = [];
+    private readonly List<Supervised> _processes = [];
+    private readonly LocalNodeReport?[] _nodes;
     private LocalRedis? _ownRedis;
 
-    private LocalMesh(string folder) => Folder = folder;
+    private LocalMesh(LocalMeshOptions options)
+    {
+        Folder = Path.GetFullPath(options.Folder);
+        _nodes = new LocalNodeReport?[options.Nodes];
+    }
 
     public string Folder { get; }
 
     public string Redis { get; private set; } = "";
 
-    public IReadOnlyList<LocalNodeReport> Nodes => _nodes;
+    public IReadOnlyList<LocalNodeReport> Nodes => [.. _nodes.OfType<LocalNodeReport>()];
 
-    /// <summary>Completes when no node is left.</summary>
+    /// <summary>Completes when no node is left, and none is started again.</summary>
     public Task AllEnded => Task.WhenAll(_processes.Select(process => process.Ended));
 
     public static string DefaultFolder() => Path.Combine(
@@ -35,15 +42,17 @@ internal sealed class LocalMesh : IAsyncDisposable
             : Path.Combine(Environment.GetEnvironmentVariable("HOME") ?? Path.GetTempPath(), ".local", "state"),
         "kvmesh", "up");
 
-    public static async Task<LocalMesh> StartAsync(LocalMeshOptions options, TextWriter log, CancellationToken cancellationToken)
+    /// <param name="stopping">Ends the start, and from then on nothing is started again.</param>
+    public static async Task<LocalMesh> StartAsync(LocalMeshOptions options, TextWriter log, TimeProvider time, CancellationToken stopping)
     {
-        var mesh = new LocalMesh(Path.GetFullPath(options.Folder));
+        var mesh = new LocalMesh(options);
         try
         {
             Directory.CreateDirectory(mesh.Folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            mesh._ownRedis = options.Redis is null ? await LocalRedis.StartAsync(mesh.Folder, log, cancellationToken) : null;
+            await LocalRedis.CheckAsync(options.Redis, time, stopping);
+            mesh._ownRedis = options.Redis is null ? await LocalRedis.StartAsync(mesh.Folder, log, time, stopping) : null;
             mesh.Redis = options.Redis ?? mesh._ownRedis!.Address;
-            await mesh.StartNodesAsync(options, log, cancellationToken);
+            await mesh.StartNodesAsync(options, log, time, stopping);
             return mesh;
         }
         catch
@@ -63,22 +72,22 @@ internal sealed class LocalMesh : IAsyncDisposable
         }
     }
 
-    private async Task StartNodesAsync(LocalMeshOptions options, TextWriter log, CancellationToken cancellationToken)
+    private async Task StartNodesAsync(LocalMeshOptions options, TextWriter log, TimeProvider time, CancellationToken stopping)
     {
         var environment = CliEnvironment.ForNode();
         var arena = options.ArenaBytes > 0 ? options.ArenaBytes : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4;
-        var starts = new List<(string Id, LocalProcess Process)>();
         for (var i = 0; i < options.Nodes; i++)
         {
-            var id = $"n{i + 1}";
-            var process = LocalProcess.Start(id, OwnProgram.Command([.. Arguments(options, id, i, Math.Max(1 << 20, arena / options.Nodes))]), Settings(id), log);
-            _processes.Add(process);
-            starts.Add((id, process));
+            var index = i;
+            var id = $"n{index + 1}";
+            _processes.Add(new Supervised(
+                id, () => LocalProcess.Start(id, OwnProgram.Command([.. Arguments(options, id, index, Math.Max(1 << 20, arena / options.Nodes))]), Settings(id), log),
+                async (process, stop) => _nodes[index] = LocalNodeReport.Parse(id, await process.FirstLineAsync(stop)), log, time, stopping));
         }
 
-        foreach (var (id, process) in starts)
+        foreach (var process in _processes)
         {
-            _nodes.Add(LocalNodeReport.Parse(id, await process.FirstLineAsync(cancellationToken)));
+            await process.FirstReadyAsync(stopping);
         }
 
         Dictionary<string, string> Settings(string id) => new()
@@ -86,19 +95,29 @@ internal sealed class LocalMesh : IAsyncDisposable
             ["KVMESH_Mesh__Redis"] = Redis,
             ["KVMESH_NodeId"] = id,
             ["KVMESH_Mesh__Cluster"] = environment.GetValueOrDefault("KVMESH_Mesh__Cluster", "local"),
+
+            // The mesh stops as a whole: nobody stays to take what a node has.
+            ["KVMESH_Placement__DrainTimeout"] = environment.GetValueOrDefault("KVMESH_Placement__DrainTimeout", "0s"),
         };
     }
 
     private IEnumerable<string> Arguments(LocalMeshOptions options, string id, int index, long arenaBytes)
     {
-        string[] doors = ["--http", "--native", "--resp"];
         string[] fixedPart =
         [
             "serve", "--json", "--until-stdin-ends", "--data-dir", Path.Combine(Folder, id), "--arena", arenaBytes.ToString(CultureInfo.InvariantCulture),
         ];
-        return fixedPart.Concat(doors.SelectMany((door, offset) => new[]
-        {
-            door, $"127.0.0.1:{(options.Port == 0 ? 0 : options.Port + (index * PortsPerNode) + offset)}",
-        }));
+
+        // A node that is started again is where its clients knew it, also when it chose its ports itself.
+        var before = _nodes[index];
+        return
+        [
+            .. fixedPart,
+            "--http", before is null ? Door(0) : new Uri(before.Http).Authority,
+            "--native", before?.Native ?? Door(1),
+            "--resp", before?.Resp ?? Door(2),
+        ];
+
+        string Door(int offset) => $"127.0.0.1:{(options.Port == 0 ? 0 : options.Port + (index * PortsPerNode) + offset)}";
     }
 }

@@ -21,11 +21,13 @@ internal sealed class LocalProcess : IAsyncDisposable
         _process = process;
         _errors = CopyAsync(process.StandardError, log);
         _firstLine = process.StandardOutput.ReadLineAsync();
-        Ended = WatchAsync(log);
+        Ended = WatchAsync();
     }
 
-    /// <summary>Completes when the process has ended, by itself or not.</summary>
-    public Task Ended { get; }
+    public int Id => _process.Id;
+
+    /// <summary>The exit code, once the process has ended, by itself or not.</summary>
+    public Task<int> Ended { get; }
 
     /// <exception cref="CommandException">There is no such program.</exception>
     public static LocalProcess Start(
@@ -59,10 +61,7 @@ internal sealed class LocalProcess : IAsyncDisposable
     /// <summary>Asks it to stop and waits; one that does not is killed.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (!_process.HasExited)
-        {
-            _process.StandardInput.Close();
-        }
+        _process.StandardInput.Close();
 
         using var limit = new CancellationTokenSource(StopLimit);
         try
@@ -78,13 +77,10 @@ internal sealed class LocalProcess : IAsyncDisposable
         _process.Dispose();
     }
 
-    private async Task WatchAsync(TextWriter log)
+    private async Task<int> WatchAsync()
     {
         await Task.WhenAll(_process.WaitForExitAsync(), _errors);
-        if (_process.ExitCode != 0)
-        {
-            await log.WriteLineAsync($"kvmesh: {_name} ended with code {_process.ExitCode}");
-        }
+        return _process.ExitCode;
     }
 
     private async Task CopyAsync(StreamReader reader, TextWriter log)

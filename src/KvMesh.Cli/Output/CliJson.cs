@@ -17,4 +17,11 @@ namespace KvMesh.Cli.Output;
 [JsonSerializable(typeof(ValueReport))]
 [JsonSerializable(typeof(RemoveReport))]
 [JsonSerializable(typeof(SimulationReport))]
+[JsonSerializable(typeof(OrderActionReport))]
+[JsonSerializable(typeof(AuditReport))]
+[JsonSerializable(typeof(ConsoleReport))]
+[JsonSerializable(typeof(ErrorReport))]
+[JsonSerializable(typeof(ForgetReport))]
+[JsonSerializable(typeof(TokenReport))]
+[JsonSerializable(typeof(CodecsReport))]
 internal sealed partial class CliJson : JsonSerializerContext;

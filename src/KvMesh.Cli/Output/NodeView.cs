@@ -11,7 +11,8 @@ internal static class NodeView
 
     /// <param name="status">The node.</param>
     /// <param name="sample">Its last second; null leaves rates out.</param>
-    public static IRenderable Render(NodeStatus status, HistorySample? sample)
+    /// <param name="fillsWidth">Whether tables are as wide as the terminal; else as wide as what is in them.</param>
+    public static IRenderable Render(NodeStatus status, HistorySample? sample, bool fillsWidth = true)
     {
         var rows = new List<IRenderable> { Header(status), new Text("") };
         if (sample is not null)
@@ -21,7 +22,17 @@ internal static class NodeView
         }
 
         rows.Add(Tiers(status));
+        if (status.FarTiers is { Count: > 0 } far)
+        {
+            rows.Add(FarTiers(far));
+        }
+
         rows.Add(Counters(status));
+        foreach (var table in rows.OfType<Table>())
+        {
+            table.Expand = fillsWidth;
+        }
+
         return new Rows(rows);
     }
 
@@ -40,7 +51,7 @@ internal static class NodeView
 
     private static Grid Header(NodeStatus status)
     {
-        var state = status.IsReady ? "[green]ready[/]" : "[yellow]not ready[/]";
+        var state = !status.IsReady ? "[yellow]not ready[/]" : status.State == "active" ? "[green]ready[/]" : $"[yellow]{Markup.Escape(status.State)}[/]";
         var doors = string.Join("   ", status.Endpoints.Select(endpoint => $"{endpoint.Protocol} {endpoint.Address}"));
         var process = status.Process;
         return new Grid().AddColumn()
@@ -91,6 +102,29 @@ internal static class NodeView
         return table;
     }
 
+    /// <summary>Tiers that other nodes have a part in: the node knows what came from them, not what they hold.</summary>
+    private static Table FarTiers(IReadOnlyList<FarTierStatus> tiers)
+    {
+        var table = new Table().RoundedBorder().Expand();
+        table.AddColumn("beyond the node").AddColumn("state");
+        string[] names = ["blocks from it", "bytes from it", "misses", "map wrong", "failed", "blocks to it", "bytes to it"];
+        foreach (var name in names)
+        {
+            table.AddColumn(new TableColumn(name).RightAligned());
+        }
+
+        foreach (var tier in tiers)
+        {
+            table.AddRow(
+                new Text(tier.Name), new Markup(tier.State == "up" ? "[green]up[/]" : $"[yellow]{Markup.Escape(tier.State)}[/]"),
+                new Text(Formats.Count(tier.Hits)), new Text(Formats.Bytes(tier.HitBytes)), new Text(Formats.Count(tier.Misses)),
+                new Text(Formats.Count(tier.FalseHits)), new Text(Formats.Count(tier.Failures)), new Text(Formats.Count(tier.GivenBlocks)),
+                new Text(Formats.Bytes(tier.GivenBytes)));
+        }
+
+        return table;
+    }
+
     private static Table Counters(NodeStatus status)
     {
         var (traffic, integrity) = (status.Traffic, status.Integrity);
@@ -102,6 +136,14 @@ internal static class NodeView
         Add("writes", $"{Formats.Count(traffic.Writes)}, {Formats.Bytes(traffic.WrittenBytes)}; already there {Formats.Count(traffic.DuplicateWrites)}, no room {Formats.Count(traffic.RefusedWrites)}");
         Add("prefix matches", $"{Formats.Count(traffic.MatchRequests)}, {Share(traffic.MatchedBlocks, traffic.AskedBlocks)} of {Formats.Count(traffic.AskedBlocks)} blocks found");
         Add("integrity", $"{mismatches}, {Formats.Count(integrity.VerifiedBlocks)} blocks verified, {Formats.Count(integrity.ScrubbedBlocks)} scrubbed");
+        foreach (var tier in CodingView.TiersOf(status))
+        {
+            if (CodingView.Line(tier.Coding) is { Length: > 0 } line)
+            {
+                Add($"encoded {CodingView.Place(tier.Tier)}", line);
+            }
+        }
+
         Add("connections", open.Length > 0 ? open : "none");
         return table;
 

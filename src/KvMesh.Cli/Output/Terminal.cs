@@ -10,8 +10,8 @@ namespace KvMesh.Cli.Output;
 /// </summary>
 internal sealed class Terminal
 {
-    /// <summary>Width of lines when nothing is there that could wrap them.</summary>
-    private const int RedirectedWidth = 120;
+    /// <summary>Width of lines when nothing is there that could wrap them: no address is broken in two for a program that reads tables.</summary>
+    private const int RedirectedWidth = 500;
 
     private readonly Func<Stream> _openOut;
 
@@ -47,11 +47,18 @@ internal sealed class Terminal
             Console.Out, Console.Error, !Console.IsOutputRedirected, !Console.IsErrorRedirected, Console.OpenStandardOutput);
     }
 
+    /// <summary>Whether a JSON object was written.</summary>
+    public bool HasJson { get; private set; }
+
     /// <summary>Standard output for bytes instead of text.</summary>
     public Stream OpenOut() => _openOut();
 
     /// <summary>Writes one JSON object on a line of its own.</summary>
-    public void WriteJson<T>(T value, JsonTypeInfo<T> type) => Out.WriteLine(JsonSerializer.Serialize(value, type));
+    public void WriteJson<T>(T value, JsonTypeInfo<T> type)
+    {
+        HasJson = true;
+        Out.WriteLine(JsonSerializer.Serialize(value, type));
+    }
 
     private static IAnsiConsole CreateConsole(TextWriter writer, bool isTerminal)
     {

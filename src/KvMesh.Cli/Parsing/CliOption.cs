@@ -7,9 +7,13 @@ namespace KvMesh.Cli.Parsing;
 /// <summary>Options that several commands share, each made anew for its command.</summary>
 internal static class CliOption
 {
-    public static Option<bool> Json() => new("--json")
+    public const string JsonName = "--json";
+
+    private const int DefaultPort = 8600;
+
+    public static Option<bool> Json() => new(JsonName)
     {
-        Description = "Print one JSON object on standard output, and nothing else there.",
+        Description = "Print one JSON object on standard output, and nothing else there; a failure is one with the field error.",
     };
 
     public static TokenOption Token() => new();
@@ -94,9 +98,11 @@ internal static class CliOption
 
     private static bool TryParseNode(string text, out Uri node)
     {
-        var found = Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text, UriKind.Absolute, out var uri)
-            && uri.Scheme is "http" or "https";
-        node = uri!;
+        // A name alone is a node at the port that nodes have; a whole URL is taken as it is written.
+        var isWhole = text.Contains("://", StringComparison.Ordinal);
+        var found = Uri.TryCreate(isWhole ? text : "http://" + text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https";
+        var hasPort = isWhole || text.LastIndexOf(':') > text.LastIndexOf(']');
+        node = found && !hasPort ? new UriBuilder(uri!) { Port = DefaultPort }.Uri : uri!;
         return found;
     }
 }

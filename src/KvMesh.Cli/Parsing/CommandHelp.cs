@@ -45,7 +45,8 @@ internal static class CommandHelp
             if (command is RootCommand)
             {
                 output.WriteLine("Exit codes:");
-                output.WriteLine("  0 done   1 failed   2 wrong command line   3 node unreachable   4 no such key");
+                output.WriteLine("  0 done   1 failed   2 wrong command line   3 node unreachable");
+                output.WriteLine("  4 no such key, sequence, tenant, order or node");
                 output.WriteLine("  5 bytes came back that were not written   130 interrupted");
                 output.WriteLine();
             }

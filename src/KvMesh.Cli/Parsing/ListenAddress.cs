@@ -7,7 +7,7 @@ namespace KvMesh.Cli.Parsing;
 /// <param name="Port">Meaningless when the door is off.</param>
 internal sealed record ListenAddress(string? Host, int Port, bool IsOff)
 {
-    public const string Accepted = "host:port (127.0.0.1:8601, [::1]:8601) or a port alone; port 0 is any free one";
+    public const string Accepted = "host:port (127.0.0.1:8601, [::1]:8601) or a port alone; a port is 0 to 65535, and 0 any free one";
 
     public static bool TryParse(string text, out ListenAddress? address)
     {

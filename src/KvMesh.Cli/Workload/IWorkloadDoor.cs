@@ -6,6 +6,9 @@ namespace KvMesh.Cli.Workload;
 /// </summary>
 internal interface IWorkloadDoor : IAsyncDisposable
 {
+    /// <summary>Which of several nodes answered the last match; 0 where there is one.</summary>
+    int Endpoint => 0;
+
     /// <summary>How many blocks of a chain the node has, from the first on. The node keeps them readable for the reads that follow.</summary>
     /// <param name="hashes">Chain hashes, 32 bytes each.</param>
     ValueTask<int> MatchAsync(ReadOnlyMemory<byte> hashes, CancellationToken cancellationToken);

@@ -17,15 +17,17 @@ internal sealed class WorkloadClient
     private readonly BlockBatch _writes;
     private byte[] _hashes = new byte[64 * 32];
 
-    public WorkloadClient(IWorkloadDoor door, WorkloadKeys keys, TimeProvider time)
+    /// <param name="endpoints">Nodes behind the door.</param>
+    public WorkloadClient(IWorkloadDoor door, WorkloadKeys keys, TimeProvider time, int endpoints = 1)
     {
+        Tally = new WorkloadTally(endpoints);
         _door = door;
         _time = time;
         _reads = new BlockBatch(keys, BatchBlocksFor(keys.BlockBytes));
         _writes = new BlockBatch(keys, BatchBlocksFor(keys.BlockBytes));
     }
 
-    public WorkloadTally Tally { get; } = new();
+    public WorkloadTally Tally { get; }
 
     /// <summary>Blocks that one step reads or writes: enough to keep eight connections busy, without holding much memory.</summary>
     public static int BatchBlocksFor(int blockBytes) => Math.Clamp(BatchBytes / blockBytes, 8, MaxBatchBlocks);
@@ -39,7 +41,7 @@ internal sealed class WorkloadClient
         Tally.Match.Record(_time.GetElapsedTime(started));
 
         var hits = await ReadAsync(chain, matched, cancellationToken);
-        Tally.CountRequest(request.BlockIds.Length, hits);
+        Tally.CountRequest(request.BlockIds.Length, hits, _door.Endpoint);
         await WriteAsync(chain, hits, request.FullBlocks, cancellationToken);
     }
 

@@ -17,6 +17,9 @@ internal sealed record WorkloadReport(
     long Requests, long Blocks, long HitBlocks, double HitRatio, long MismatchedBytes, long Errors, long BytesSaved, double GbPerSecond,
     double Seconds, long StoredBlocks, long RefusedBlocks, bool Interrupted)
 {
+    /// <summary>Nodes at which requests entered, in the order given; null where all went to one node.</summary>
+    public IReadOnlyList<EndpointReport>? Endpoints { get; init; }
+
     public static WorkloadReport Of(WorkloadTotals totals, TimeSpan elapsed, int blockBytes, bool interrupted) => new(
         totals.Requests, totals.Blocks, totals.HitBlocks, Math.Round(totals.HitRatio, 6), totals.MismatchedBytes, totals.Errors,
         totals.HitBlocks * blockBytes,

@@ -44,6 +44,10 @@ internal sealed class WorkloadRunner
 
     public string? FirstError => _clients.Select(client => client.Tally.FirstError).FirstOrDefault(text => text is not null);
 
+    /// <summary>Sums over the clients for one of several nodes.</summary>
+    public (long Requests, long Blocks, long HitBlocks) At(int endpoint) => _clients.Select(client => client.Tally.At(endpoint))
+        .Aggregate((sum, part) => (sum.Requests + part.Requests, sum.Blocks + part.Blocks, sum.HitBlocks + part.HitBlocks));
+
     /// <summary>Latencies of all clients: of matches, and per prompt of reads and writes.</summary>
     public (LatencyHistogram Match, LatencyHistogram Read, LatencyHistogram Write) Latencies => (
         LatencyHistogram.Sum(_clients.Select(client => client.Tally.Match)),

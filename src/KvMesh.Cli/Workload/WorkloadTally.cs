@@ -1,8 +1,11 @@
 namespace KvMesh.Cli.Workload;
 
 /// <summary>What one client of a workload did. The client is the only writer; others read figures that lag a little.</summary>
-internal sealed class WorkloadTally
+internal sealed class WorkloadTally(int endpoints)
 {
+    private readonly long[] _requestsAt = new long[endpoints];
+    private readonly long[] _blocksAt = new long[endpoints];
+    private readonly long[] _hitsAt = new long[endpoints];
     private long _requests;
     private long _blocks;
     private long _hitBlocks;
@@ -27,8 +30,12 @@ internal sealed class WorkloadTally
     /// <summary>The first error, in words; null when there was none.</summary>
     public string? FirstError { get; private set; }
 
-    public void CountRequest(int blocks, int hits)
+    /// <param name="endpoint">Node at which the request entered.</param>
+    public void CountRequest(int blocks, int hits, int endpoint)
     {
+        Add(ref _requestsAt[endpoint], 1);
+        Add(ref _blocksAt[endpoint], blocks);
+        Add(ref _hitsAt[endpoint], hits);
         Add(ref _requests, 1);
         Add(ref _blocks, blocks);
         Add(ref _hitBlocks, hits);
@@ -83,6 +90,10 @@ internal sealed class WorkloadTally
         Volatile.Read(ref _requests), Volatile.Read(ref _blocks), Volatile.Read(ref _hitBlocks), Volatile.Read(ref _storedBlocks),
         Volatile.Read(ref _presentBlocks), Volatile.Read(ref _refusedBlocks), Volatile.Read(ref _mismatchedBlocks),
         Volatile.Read(ref _mismatchedBytes), Volatile.Read(ref _errors), Volatile.Read(ref _readBytes), Volatile.Read(ref _writtenBytes));
+
+    /// <summary>Requests, their blocks and hits at one of several nodes.</summary>
+    public (long Requests, long Blocks, long HitBlocks) At(int endpoint) =>
+        (Volatile.Read(ref _requestsAt[endpoint]), Volatile.Read(ref _blocksAt[endpoint]), Volatile.Read(ref _hitsAt[endpoint]));
 
     private static void Add(ref long counter, long amount) => Volatile.Write(ref counter, counter + amount);
 

@@ -19,6 +19,11 @@ public sealed partial class AdminClient
     public Task<SegmentList> GetSegmentsAsync(string? tenant, string name, int first, int count, CancellationToken cancellationToken) =>
         GetAsync($"{PathOf(name)}/segments?first={first}&count={count}{Query("tenant", tenant)}", AdminJson.Default.SegmentList, cancellationToken);
 
+    /// <summary>As <see cref="GetSegmentsAsync"/>, with the places that hold each of them. Needs the right admin.</summary>
+    /// <param name="count">At most 128.</param>
+    public Task<SegmentList> GetSegmentPlacesAsync(string? tenant, string name, int first, int count, CancellationToken cancellationToken) =>
+        GetAsync($"{PathOf(name)}/segments?first={first}&count={count}&places=true{Query("tenant", tenant)}", AdminJson.Default.SegmentList, cancellationToken);
+
     public Task<SequenceStatus> OpenSequenceAsync(string? tenant, SequenceOpenRequest request, CancellationToken cancellationToken) =>
         PostAsync(AdminRoutes.Sequences, tenant, request, AdminJson.Default.SequenceOpenRequest, cancellationToken);
 

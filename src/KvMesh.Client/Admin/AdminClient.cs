@@ -13,7 +13,7 @@ namespace KvMesh.Client.Admin;
 /// </summary>
 public sealed partial class AdminClient : IDisposable
 {
-    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(30);
 
     private readonly HttpClient _http;
@@ -56,6 +56,14 @@ public sealed partial class AdminClient : IDisposable
     /// <summary>The cluster as the node sees it.</summary>
     public Task<ClusterStatus> GetNodesAsync(CancellationToken cancellationToken) =>
         GetAsync(AdminRoutes.Nodes, AdminJson.Default.ClusterStatus, cancellationToken);
+
+    /// <summary>What the node pulled from others and exchanged with Redis.</summary>
+    public Task<FlowList> GetFlowsAsync(CancellationToken cancellationToken) =>
+        GetAsync(AdminRoutes.Flows, AdminJson.Default.FlowList, cancellationToken);
+
+    /// <summary>What each node of the cluster pulled, by way of this one.</summary>
+    public Task<ClusterFlows> GetClusterFlowsAsync(CancellationToken cancellationToken) =>
+        GetAsync(AdminRoutes.ClusterFlows, AdminJson.Default.ClusterFlows, cancellationToken);
 
     /// <summary>Declares a node gone, however many others are silent. False: no other member has the id.</summary>
     public Task<bool> ForgetNodeAsync(string id, CancellationToken cancellationToken)

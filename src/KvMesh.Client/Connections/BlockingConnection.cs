@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using KvMesh.Client.Operations;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Sockets;
@@ -5,151 +6,193 @@ using KvMesh.Protocol.Sockets;
 namespace KvMesh.Client.Connections;
 
 /// <summary>
-/// A connection whose callers send and receive on their own threads, one after the other: no thread is woken on this side, so a small
-/// request costs one round trip and nothing else. What wants no answer travels with the next request, or a moment later by itself.
+/// A connection whose callers send and receive on their own threads: no thread is woken on this side, so a small request costs one round
+/// trip and nothing else. Of several callers that wait one takes the answers, those of the others before its own included; answers come in
+/// the order of the requests.
 /// </summary>
 internal sealed class BlockingConnection : NodeConnection
 {
-    /// <summary>
-    /// How long a notice waits for a request to travel with: so long that the timer costs a caller in a loop nothing, and short beside the leases
-    /// that it ends.
-    /// </summary>
-    private static readonly TimeSpan NoticeDelay = TimeSpan.FromMilliseconds(25);
+    /// <summary>Answers that nobody waits for yet, at most: as many small ones certainly fit into the buffers of the socket.</summary>
+    private const int MaxBegun = 16;
 
-    /// <summary>Notices that wait at most.</summary>
-    private const int MaxPendingBytes = 2048;
+    // Whoever holds the first one sends, whoever holds the second one receives. A receiver may take the first; a sender never takes the second.
+    private readonly Lock _sending = new();
+    private readonly Lock _receiving = new();
 
-    private readonly Lock _turn = new();
-    private readonly ITimer _noticeTimer;
-    private bool _isTimerArmed;
+    // Requests whose answers are due. Filled under the first lock, emptied under the second or when the connection is lost.
+    private readonly ConcurrentQueue<Operation> _due = new();
     private volatile bool _isLost;
 
     public BlockingConnection(GreetedSocket greeted, TimeProvider time, TimeSpan requestTimeout)
-        : base(greeted, time, requestTimeout) =>
-        _noticeTimer = time.CreateTimer(static connection => ((BlockingConnection)connection!).SendNotices(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        : base(greeted, time, requestTimeout)
+    {
+    }
 
     public override bool IsAlive => !_isLost;
 
     public override ValueTask ExecuteAsync(Operation operation, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        operation.Reset();
-        lock (_turn)
+        using (cancellationToken.UnsafeRegister(static socket => ((StreamSocket)socket!).Shutdown(), Socket))
         {
-            using var cancellation = cancellationToken.UnsafeRegister(static socket => ((StreamSocket)socket!).Shutdown(), Socket);
-            Run_NeedsLock(operation);
+            Begin(operation);
+            Finish(operation);
         }
 
-        if (operation.Outcome == OperationOutcome.Lost)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-        }
-
+        ThrowIfCancelled(operation, cancellationToken);
         return ValueTask.CompletedTask;
+    }
+
+    public override bool TryBegin(Operation operation, CancellationToken cancellationToken)
+    {
+        if (_due.Count >= MaxBegun)
+        {
+            return false;
+        }
+
+        Begin(operation);
+        return true;
+    }
+
+    public override ValueTask FinishAsync(Operation operation, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        using (cancellationToken.UnsafeRegister(static socket => ((StreamSocket)socket!).Shutdown(), Socket))
+        {
+            Finish(operation);
+        }
+
+        ThrowIfCancelled(operation, cancellationToken);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Nobody else may come for the answer, so it is taken here.</summary>
+    public override void Abandon(LeaseOperation operation)
+    {
+        Finish(operation);
+        GiveBack(operation.Grants);
     }
 
     public override void Post(Operation operation)
     {
-        lock (_turn)
+        lock (_sending)
         {
-            if (_isLost)
-            {
-                return;
-            }
-
-            operation.RequestId = NextRequestId();
-            operation.Write(Writer);
-            if (Writer.PendingBytes > MaxPendingBytes)
-            {
-                TrySend_NeedsLock();
-            }
-            else if (!_isTimerArmed)
-            {
-                _isTimerArmed = true;
-                _noticeTimer.Change(NoticeDelay, Timeout.InfiniteTimeSpan);
-            }
+            Send_NeedsLock(operation);
         }
     }
 
     public override ValueTask DisposeAsync()
     {
         // What is still to be told is told by the end of the connection.
-        _isLost = true;
-        Socket.Shutdown();
-        lock (_turn)
+        Fail();
+        lock (_receiving)
         {
-            _noticeTimer.Dispose();
-            return base.DisposeAsync();
+            lock (_sending)
+            {
+                return base.DisposeAsync();
+            }
         }
     }
 
-    /// <summary>On the timer's thread, which never waits for a caller's turn: that caller sends the notices, or the next tick does.</summary>
-    private void SendNotices()
+    /// <summary>The timer's thread never waits for a caller that sends.</summary>
+    protected override void SendReturned(bool mayWait)
     {
-        if (!_turn.TryEnter())
+        if (mayWait)
         {
-            _noticeTimer.Change(NoticeDelay, Timeout.InfiniteTimeSpan);
+            _sending.Enter();
+        }
+        else if (!_sending.TryEnter())
+        {
+            Returned.SendLater();
             return;
         }
 
         try
         {
-            _isTimerArmed = false;
-            TrySend_NeedsLock();
+            if (!_isLost)
+            {
+                WriteReturned();
+                Writer.Flush(Socket);
+            }
+        }
+        catch (ChannelException)
+        {
+            Fail();
         }
         finally
         {
-            _turn.Exit();
+            _sending.Exit();
         }
     }
 
-    private void TrySend_NeedsLock()
+    private static void ThrowIfCancelled(Operation operation, CancellationToken cancellationToken)
+    {
+        if (operation.Outcome == OperationOutcome.Lost)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    private void Begin(Operation operation)
+    {
+        operation.Reset();
+        lock (_sending)
+        {
+            Send_NeedsLock(operation);
+        }
+    }
+
+    private void Send_NeedsLock(Operation operation)
     {
         if (_isLost)
         {
+            Conclude(operation, OperationOutcome.Lost);
             return;
+        }
+
+        operation.RequestId = NextRequestId();
+        if (operation.WantsReply)
+        {
+            _due.Enqueue(operation);
         }
 
         try
         {
-            Writer.Flush(Socket);
-        }
-        catch (ChannelException)
-        {
-            _isLost = true;
-            Socket.Shutdown();
-        }
-    }
-
-    private void Run_NeedsLock(Operation operation)
-    {
-        if (_isLost)
-        {
-            operation.Complete(OperationOutcome.Lost);
-            return;
-        }
-
-        try
-        {
-            operation.RequestId = NextRequestId();
-            operation.Write(Writer);
+            Write(operation);
             operation.SendPayload(Writer, Socket);
-            while (!TakeFrame(operation))
-            {
-            }
-
-            operation.Complete(OperationOutcome.Done);
         }
         catch (ChannelException)
         {
-            // Half a request or half an answer may be on the way: nothing can follow it.
-            _isLost = true;
-            Socket.Shutdown();
-            operation.Complete(OperationOutcome.Lost);
+            Fail();
         }
     }
 
-    private bool TakeFrame(Operation operation)
+    /// <summary>Takes answers until that of <paramref name="operation"/> is here.</summary>
+    private void Finish(Operation operation)
+    {
+        lock (_receiving)
+        {
+            try
+            {
+                while (operation.Outcome == OperationOutcome.Pending && !_isLost)
+                {
+                    TakeFrame();
+                }
+            }
+            catch (ChannelException)
+            {
+                Fail();
+            }
+        }
+
+        if (operation.Outcome == OperationOutcome.Pending)
+        {
+            // Lost by another thread, which may still be on its way to say so.
+            Fail();
+        }
+    }
+
+    private void TakeFrame()
     {
         var arrival = Receiver.Next(Socket, out var header, canIdle: false);
         if (arrival != FrameArrival.Frame)
@@ -157,11 +200,29 @@ internal sealed class BlockingConnection : NodeConnection
             throw Lost(arrival, Receiver.Fault);
         }
 
-        if (header.RequestId != operation.RequestId || !header.IsResponse)
+        if (!_due.TryPeek(out var operation) || header.RequestId != operation.RequestId || !header.IsResponse)
         {
-            throw new ChannelException($"The node answered request {header.RequestId} when {operation.RequestId} was due.");
+            throw new ChannelException($"The node answered request {header.RequestId} when {operation?.RequestId} was due.");
         }
 
-        return operation.TakeFrame(header, new ResponseReader(Receiver, Socket));
+        if (operation.TakeFrame(header, new ResponseReader(Receiver, Socket)))
+        {
+            _due.TryDequeue(out _);
+            Conclude(operation, OperationOutcome.Done);
+        }
+    }
+
+    /// <summary>Ends the connection: half a request or half an answer may be on the way, so that nothing can follow. Any thread, any number of times.</summary>
+    private void Fail()
+    {
+        _isLost = true;
+        Socket.Shutdown();
+        lock (_sending)
+        {
+            while (_due.TryDequeue(out var operation))
+            {
+                Conclude(operation, OperationOutcome.Lost);
+            }
+        }
     }
 }

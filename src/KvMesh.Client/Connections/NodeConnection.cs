@@ -7,31 +7,43 @@ using KvMesh.Protocol.Sockets;
 namespace KvMesh.Client.Connections;
 
 /// <summary>One greeted connection. It never heals: when it is lost, its slot opens another.</summary>
-internal abstract class NodeConnection(GreetedSocket greeted, TimeProvider time, TimeSpan requestTimeout) : IAsyncDisposable
+internal abstract class NodeConnection : IAsyncDisposable
 {
+    private readonly GreetedSocket _greeted;
     private ulong _lastRequestId;
 
-    public HelloResponse Hello => greeted.Hello;
+    protected NodeConnection(GreetedSocket greeted, TimeProvider time, TimeSpan requestTimeout)
+    {
+        _greeted = greeted;
+        Time = time;
+        RequestTimeout = requestTimeout;
+        Returned = new ReturnedLeases(time, SendReturned);
+    }
 
-    public bool IsUnix => greeted.Socket.IsUnix;
+    public HelloResponse Hello => _greeted.Hello;
+
+    public bool IsUnix => _greeted.Socket.IsUnix;
 
     /// <summary>The arena, when the node lets this connection read in place.</summary>
-    public ArenaView? Arena => greeted.Arena;
+    public ArenaView? Arena => _greeted.Arena;
 
     /// <summary>The file through which this connection writes, when the node gave one.</summary>
-    public StagingArea? Staging => greeted.Staging;
+    public StagingArea? Staging => _greeted.Staging;
 
     public abstract bool IsAlive { get; }
 
-    protected StreamSocket Socket => greeted.Socket;
+    protected StreamSocket Socket => _greeted.Socket;
 
-    protected FrameReceiver Receiver => greeted.Receiver;
+    protected FrameReceiver Receiver => _greeted.Receiver;
 
-    protected FrameWriter Writer => greeted.Writer;
+    protected FrameWriter Writer => _greeted.Writer;
 
-    protected TimeSpan RequestTimeout => requestTimeout;
+    protected TimeSpan RequestTimeout { get; }
 
-    protected TimeProvider Time => time;
+    protected TimeProvider Time { get; }
+
+    /// <summary>Leases that the node is still to be told of.</summary>
+    protected ReturnedLeases Returned { get; }
 
     /// <summary>
     /// Runs one operation to its end; its outcome tells the rest. Throws only when <paramref name="cancellationToken"/> is cancelled before the
@@ -39,34 +51,75 @@ internal abstract class NodeConnection(GreetedSocket greeted, TimeProvider time,
     /// </summary>
     public abstract ValueTask ExecuteAsync(Operation operation, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Sends a request whose answer is taken by <see cref="FinishAsync"/>, which must follow, or <see cref="Abandon"/>. The request and its answer must fit
+    /// into the buffers of a socket, since nobody may be reading meanwhile. False: too much is under way.
+    /// </summary>
+    public abstract bool TryBegin(Operation operation, CancellationToken cancellationToken);
+
+    /// <summary>Waits for the answer to what was begun, as <see cref="ExecuteAsync"/> does.</summary>
+    public abstract ValueTask FinishAsync(Operation operation, CancellationToken cancellationToken);
+
+    /// <summary>Nobody wants the answer to what was begun: leases that it brings go back.</summary>
+    public abstract void Abandon(LeaseOperation operation);
+
     /// <summary>Sends an operation that wants no answer, if the connection lives. Never waits for an answer and never throws.</summary>
     public abstract void Post(Operation operation);
 
-    /// <summary>Gives back the leases of those grants that have one.</summary>
-    public void Release(ReadOnlySpan<LeaseGrant> grants)
+    /// <summary>Gives back the leases of those grants that have one. The generation of the descriptor tells what the bytes were worth: nobody waits.</summary>
+    public void GiveBack(ReadOnlySpan<LeaseGrant> grants)
     {
-        var leases = new List<long>(grants.Length);
         foreach (var grant in grants)
         {
             if (grant.LeaseId != 0)
             {
-                leases.Add(grant.LeaseId);
+                Returned.Add(grant.LeaseId);
             }
-        }
-
-        if (leases.Count > 0)
-        {
-            Post(new ReleaseOperation([.. leases]));
         }
     }
 
     public virtual ValueTask DisposeAsync()
     {
-        greeted.Dispose();
+        Returned.Dispose();
+        _greeted.Dispose();
         return ValueTask.CompletedTask;
     }
 
+    /// <summary>Tells the node of the leases that were given back.</summary>
+    /// <param name="mayWait">Whether to wait while another thread sends.</param>
+    protected abstract void SendReturned(bool mayWait);
+
     protected ulong NextRequestId() => ++_lastRequestId;
+
+    /// <summary>Writes a request, and with it the leases that were given back. By whoever sends.</summary>
+    protected void Write(Operation operation)
+    {
+        if (!Returned.IsEmpty && !operation.TryCarry(Returned))
+        {
+            WriteReturned();
+        }
+
+        operation.Write(Writer);
+    }
+
+    protected void WriteReturned()
+    {
+        var leases = Returned.TakeAll();
+        if (leases.Length > 0)
+        {
+            new ReleaseOperation(leases).Write(Writer);
+        }
+    }
+
+    /// <summary>Ends an operation. What the node leased to a caller that has left goes back.</summary>
+    protected void Conclude(Operation operation, OperationOutcome outcome)
+    {
+        operation.Complete(outcome);
+        if (operation is LeaseOperation { IsAbandoned: true } lease)
+        {
+            GiveBack(lease.Grants);
+        }
+    }
 
     /// <summary>Why nothing can follow on this connection.</summary>
     protected static ChannelException Lost(FrameArrival arrival, FrameFault fault) => arrival == FrameArrival.Closed

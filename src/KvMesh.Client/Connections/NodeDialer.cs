@@ -32,19 +32,32 @@ internal sealed class NodeDialer
     }
 
     /// <summary>Blocks until the node has greeted this client.</summary>
-    /// <exception cref="ChannelException">Nobody answers, or the connection broke.</exception>
+    /// <exception cref="ChannelException">Nobody answers in time, or the connection broke.</exception>
     /// <exception cref="KvMeshConnectException">The node refuses this client.</exception>
     public GreetedSocket Dial(CancellationToken cancellationToken)
     {
         using var timeout = new CancellationTokenSource(_options.ConnectTimeout, _options.Time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
-        var greeted = Greet(_endpoint, both.Token);
         try
         {
-            greeted = PreferUnix(greeted, both.Token);
+            return DialWithin(both.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The time was over between two steps: to the caller, who cancelled nothing, the node is lost as in any of them.
+            throw new ChannelException($"{StreamEndpoint.Describe(_endpoint)} did not greet within {_options.ConnectTimeout.TotalSeconds:0.###} s.");
+        }
+    }
+
+    private GreetedSocket DialWithin(CancellationToken limit)
+    {
+        var greeted = Greet(_endpoint, limit);
+        try
+        {
+            greeted = PreferUnix(greeted, limit);
             if (_options.AllowSharedMemory && (greeted.Hello.Capabilities & NativeCapabilities.SharedMemory) != 0)
             {
-                using var cancellation = both.Token.UnsafeRegister(static socket => ((StreamSocket)socket!).Shutdown(), greeted.Socket);
+                using var cancellation = limit.UnsafeRegister(static socket => ((StreamSocket)socket!).Shutdown(), greeted.Socket);
                 SharedMemorySetup.Attach(greeted, _arenas, _options.StagingBytes);
             }
 
@@ -124,7 +137,9 @@ internal sealed class NodeDialer
         {
             LowestVersion = NativeLimits.Version,
             HighestVersion = NativeLimits.Version,
-            Capabilities = _options.AllowSharedMemory ? NativeCapabilities.SharedMemory | NativeCapabilities.Watch : NativeCapabilities.Watch,
+            Capabilities = NativeCapabilities.Watch | (_options.AllowSharedMemory ? NativeCapabilities.SharedMemory : NativeCapabilities.None)
+                | (_options.LosslessReads ? NativeCapabilities.LosslessReads : NativeCapabilities.None)
+                | (_options.LosslessWrites ? NativeCapabilities.LosslessWrites : NativeCapabilities.None),
             Token = Encoding.UTF8.GetBytes(_options.Token ?? ""),
             ClientName = Encoding.UTF8.GetBytes(_options.ClientName),
         }.Write(writer);
@@ -139,10 +154,10 @@ internal sealed class NodeDialer
 
         if (header.Status.IsRefusal())
         {
-            throw new KvMeshConnectException($"The node at {StreamEndpoint.Describe(_endpoint)} refused: {Encoding.UTF8.GetString(receiver.Head)}");
+            throw new KvMeshConnectException($"The node at {StreamEndpoint.Describe(_endpoint)} refused: {Encoding.UTF8.GetString(receiver.Head)}") { IsRefusal = true };
         }
 
-        return HelloResponse.TryRead(receiver.Head, out var hello)
+        return HelloResponse.TryRead(receiver.Head, out var hello) && NativeVersions.Own.Include(hello.Version)
             ? hello
             : throw new KvMeshConnectException($"The node at {StreamEndpoint.Describe(_endpoint)} greeted with {receiver.Head.Length} bytes that make no sense.");
     }

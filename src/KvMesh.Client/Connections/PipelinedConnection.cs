@@ -44,6 +44,34 @@ internal sealed class PipelinedConnection : NodeConnection
         await completion.ConfigureAwait(false);
     }
 
+    public override bool TryBegin(Operation operation, CancellationToken cancellationToken)
+    {
+        if (!_slots.Wait(0, CancellationToken.None))
+        {
+            return false;
+        }
+
+        operation.Start(cancellationToken);
+        Submit(operation);
+        return true;
+    }
+
+    public override async ValueTask FinishAsync(Operation operation, CancellationToken cancellationToken)
+    {
+        using var cancellation = cancellationToken.UnsafeRegister(static waiting => ((Operation)waiting!).Cancel(), operation);
+        await operation.Completion.ConfigureAwait(false);
+    }
+
+    /// <summary>The reader's thread gives back what the answer brings, unless it was here before.</summary>
+    public override void Abandon(LeaseOperation operation)
+    {
+        operation.Cancel();
+        if (!operation.IsAbandoned)
+        {
+            GiveBack(operation.Grants);
+        }
+    }
+
     public override void Post(Operation operation)
     {
         // Without a free slot the notice is dropped: the node has a time limit for whatever it would have ended.
@@ -59,6 +87,14 @@ internal sealed class PipelinedConnection : NodeConnection
         Fail();
         await Task.WhenAll(_reader, _writer).ConfigureAwait(false);
         await base.DisposeAsync().ConfigureAwait(false);
+    }
+
+    protected override void SendReturned(bool mayWait)
+    {
+        if (!Returned.IsEmpty)
+        {
+            Post(new ReleaseOperation());
+        }
     }
 
     private void Submit(Operation operation)
@@ -166,7 +202,7 @@ internal sealed class PipelinedConnection : NodeConnection
     {
         try
         {
-            operation.Write(Writer);
+            Write(operation);
             operation.SendPayload(Writer, Socket);
         }
         finally
@@ -249,7 +285,7 @@ internal sealed class PipelinedConnection : NodeConnection
 
     private void Finish(Operation operation, OperationOutcome outcome)
     {
-        operation.Complete(outcome);
+        Conclude(operation, outcome);
         _slots.Release();
     }
 

@@ -18,6 +18,8 @@ internal sealed class BitsOperation : Operation
 
     public override Verb Verb => _isExists ? Verb.Exists : Verb.Remove;
 
+    protected override bool LosslessOnly => _keys.LosslessOnly;
+
     public int Count { get; private set; }
 
     public static BitsOperation Exists(KeySelection keys, Memory<bool> present) => new(keys, present, isExists: true);

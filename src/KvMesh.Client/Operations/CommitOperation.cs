@@ -8,6 +8,8 @@ internal sealed class CommitOperation(KeySelection key, ReadOnlyMemory<byte> par
 {
     public override Verb Verb => Verb.Commit;
 
+    protected override bool LosslessOnly => key.LosslessOnly;
+
     public PutStatus Status { get; private set; } = PutStatus.Failed;
 
     public override void WriteHead(FrameWriter writer)

@@ -13,10 +13,14 @@ internal sealed class GetOperation : Operation
     private readonly Memory<GetResult> _results;
     private readonly int _blockBytes;
     private readonly bool _verify;
+    private readonly EncodedReads? _encoded;
+    private List<int>? _undecoded;
     private int _next;
 
-    private GetOperation(KeySelection keys, GetRequest request, Memory<byte> destination, Memory<GetResult> results, bool verify)
+    private GetOperation(
+        KeySelection keys, GetRequest request, Memory<byte> destination, Memory<GetResult> results, bool verify, EncodedReads? encoded = null)
     {
+        _encoded = encoded;
         _keys = keys;
         _request = request;
         _destination = destination;
@@ -27,12 +31,23 @@ internal sealed class GetOperation : Operation
 
     public override Verb Verb => Verb.Get;
 
+    protected override bool LosslessOnly => _keys.LosslessOnly;
+
     /// <summary>Whether bytes of some block did not match: the node should look at them.</summary>
     public bool HasMismatch { get; private set; }
 
+    /// <summary>Places of blocks that came encoded and could not be decoded: they are to be read as they are.</summary>
+    public IReadOnlyList<int> Undecoded => _undecoded ?? [];
+
     /// <param name="destination">Block i goes to i × <paramref name="blockBytes"/>.</param>
-    public static GetOperation Whole(KeySelection keys, Memory<byte> destination, int blockBytes, Memory<GetResult> results, bool verify) =>
-        new(keys, new GetRequest(GetMode.Whole, (uint)blockBytes, 0), destination, results, verify);
+    /// <param name="encoded">Takes blocks that come encoded; null: none may.</param>
+    public static GetOperation Whole(
+        KeySelection keys, Memory<byte> destination, int blockBytes, Memory<GetResult> results, bool verify, EncodedReads? encoded = null)
+    {
+        var request = new GetRequest(GetMode.Whole, (uint)blockBytes, 0);
+        return new GetOperation(
+            keys, encoded is null ? request : request with { Flags = GetFlags.AcceptEncoded, Codecs = encoded.Kinds }, destination, results, verify, encoded);
+    }
 
     public static GetOperation Range(KeySelection key, long offset, Memory<byte> destination, Memory<GetResult> results, bool verify) =>
         new(key, new GetRequest(GetMode.Range, (uint)destination.Length, (ulong)offset), destination, results, verify);
@@ -42,12 +57,19 @@ internal sealed class GetOperation : Operation
     public override void WriteHead(FrameWriter writer)
     {
         _next = 0;
+        _undecoded = null;
         _request.Write(writer);
         _keys.Write(writer);
     }
 
     protected override void ReadFrame(in FrameHeader header, in ResponseReader reader)
     {
+        if (header.Status == NativeStatus.Encoded && _encoded is not null)
+        {
+            ReadEncoded(header.PayloadBytes, reader);
+            return;
+        }
+
         if (!BlockHead.TryRead(reader.Head, header.PayloadBytes, out var head) || head.Index != _next || _next >= _results.Length)
         {
             throw Nonsense($"frame {_next} of a get of {_keys.Count} blocks");
@@ -60,6 +82,29 @@ internal sealed class GetOperation : Operation
             NativeStatus.Miss when header.PayloadBytes == 0 => new GetResult(GetStatus.Miss, 0),
             _ => throw Nonsense($"status {header.Status} with {header.PayloadBytes} payload bytes"),
         };
+        _next++;
+    }
+
+    private void ReadEncoded(long payloadBytes, in ResponseReader reader)
+    {
+        if (!EncodedHead.TryRead(reader.Head, payloadBytes, out var head, out var fault))
+        {
+            throw Nonsense(fault!);
+        }
+
+        if (head.Index != _next || _next >= _results.Length || head.BlockBytes > _blockBytes || !_encoded!.Kinds.Contains(head.Codec))
+        {
+            throw Nonsense($"block {head.Index} of {head.BlockBytes} bytes in codec {head.Codec}; block {_next} of at most {_blockBytes} was due, in one of the codecs {_encoded!.Kinds.Bits:x}");
+        }
+
+        var outcome = _encoded.Receive(reader, head, _destination.Span.Slice(_next * _blockBytes, (int)head.BlockBytes), (int)payloadBytes, _verify);
+        HasMismatch |= outcome == EncodedOutcome.Mismatch;
+        if (outcome == EncodedOutcome.Undecoded)
+        {
+            (_undecoded ??= []).Add(_next);
+        }
+
+        _results.Span[_next] = outcome == EncodedOutcome.Decoded ? new GetResult(GetStatus.Hit, (int)head.BlockBytes) : new GetResult(GetStatus.Miss, 0);
         _next++;
     }
 

@@ -17,6 +17,9 @@ internal readonly struct KeySelection
         _bytes = bytes;
     }
 
+    /// <summary>Whether only exact copies count, or no copy may lose anything.</summary>
+    public bool LosslessOnly { get; init; }
+
     public int Count => _scope is null ? 1 : _bytes.Length / Limits.ChainHashBytes;
 
     public static KeySelection One(BlockScope scope, ReadOnlyMemory<byte> hash)
@@ -49,7 +52,7 @@ internal readonly struct KeySelection
 
     /// <summary>Some of the keys.</summary>
     public KeySelection Slice(int start, int count) =>
-        _scope is null ? this : new KeySelection(_scope, _bytes.Slice(start * Limits.ChainHashBytes, count * Limits.ChainHashBytes));
+        _scope is null ? this : new KeySelection(_scope, _bytes.Slice(start * Limits.ChainHashBytes, count * Limits.ChainHashBytes)) { LosslessOnly = LosslessOnly };
 
     public void Write(FrameWriter writer)
     {

@@ -7,6 +7,8 @@ internal sealed class MatchOperation(KeySelection keys, uint leaseMilliseconds) 
 {
     public override Verb Verb => Verb.Match;
 
+    protected override bool LosslessOnly => keys.LosslessOnly;
+
     public PrefixMatch Match { get; private set; }
 
     protected override int KeyCount => keys.Count;

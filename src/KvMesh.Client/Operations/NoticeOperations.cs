@@ -1,18 +1,38 @@
+using KvMesh.Client.Connections;
 using KvMesh.Protocol.Native;
 
 namespace KvMesh.Client.Operations;
 
-/// <summary>Gives a residence lease back. No answer is asked for: the generation of the descriptor tells what the bytes were worth.</summary>
+/// <summary>Gives residence leases back. No answer is asked for.</summary>
 internal sealed class ReleaseOperation(long[] leaseIds) : Operation
 {
+    private long[] _leaseIds = leaseIds;
+
+    /// <summary>One that takes what there is to give back when it is written: a request that is written before it has taken that along.</summary>
+    public ReleaseOperation()
+        : this([])
+    {
+    }
+
     public override Verb Verb => Verb.Release;
 
     public override bool WantsReply => false;
 
+    public override bool TryCarry(ReturnedLeases returned)
+    {
+        if (_leaseIds.Length == 0)
+        {
+            _leaseIds = returned.TakeAll();
+            return true;
+        }
+
+        return false;
+    }
+
     public override void WriteHead(FrameWriter writer)
     {
-        writer.WriteUInt32((uint)leaseIds.Length);
-        foreach (var lease in leaseIds)
+        writer.WriteUInt32((uint)_leaseIds.Length);
+        foreach (var lease in _leaseIds)
         {
             writer.WriteInt64(lease);
         }

@@ -9,6 +9,8 @@ internal sealed class OfferOperation(KeySelection keys, IReadOnlyList<ReadOnlyMe
 
     public override Verb Verb => Verb.Offer;
 
+    protected override bool LosslessOnly => keys.LosslessOnly;
+
     protected override int KeyCount => keys.Count;
 
     public override void WriteHead(FrameWriter writer)

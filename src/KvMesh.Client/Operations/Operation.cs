@@ -1,4 +1,5 @@
 using System.Text;
+using KvMesh.Client.Connections;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Sockets;
 
@@ -38,6 +39,9 @@ internal abstract class Operation
 
     public virtual bool WantsReply => true;
 
+    /// <summary>Whether only exact copies count, or no copy of what is written may lose anything.</summary>
+    protected virtual bool LosslessOnly => false;
+
     /// <summary>Bytes that follow the head of the request.</summary>
     public virtual long PayloadBytes => 0;
 
@@ -54,6 +58,21 @@ internal abstract class Operation
     /// <summary>The kind of refusal.</summary>
     public NativeStatus RefusalStatus { get; private set; }
 
+    /// <summary>Completes as <see cref="Start"/> says.</summary>
+    public Task Completion => _completion!.Task;
+
+    /// <summary>Whether its caller has left before it was complete.</summary>
+    public bool IsAbandoned
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _isAbandoned;
+            }
+        }
+    }
+
     /// <summary>Keys that the request names.</summary>
     protected virtual int KeyCount => 1;
 
@@ -62,12 +81,18 @@ internal abstract class Operation
 
     public abstract void WriteHead(FrameWriter writer);
 
+    /// <summary>Takes leases along that go back. False when the request has no room for them.</summary>
+    public virtual bool TryCarry(ReturnedLeases returned) => false;
+
     /// <summary>Sends the frame that was written, and the payload behind it.</summary>
     public virtual void SendPayload(FrameWriter writer, IByteChannel channel) => writer.Flush(channel);
 
     /// <summary>Takes one frame of the answer, its payload included.</summary>
     /// <exception cref="ChannelException">The answer makes no sense, so that nothing that follows can be trusted.</exception>
     protected abstract void ReadFrame(in FrameHeader header, in ResponseReader reader);
+
+    /// <summary>Takes one frame of an answer whose caller has left, without touching that caller's memory.</summary>
+    protected virtual void TakeUnwanted(in FrameHeader header, in ResponseReader reader) => reader.Skip(header.PayloadBytes);
 
     /// <summary>Makes the operation ready for a first or another attempt. The task completes when the caller's memory is the caller's again.</summary>
     public Task Start(CancellationToken cancellationToken)
@@ -90,7 +115,8 @@ internal abstract class Operation
     /// <summary>Writes the frame of the request, without its payload.</summary>
     public void Write(FrameWriter writer)
     {
-        writer.Begin(Verb, RequestId, WantsReply ? FrameFlags.None : FrameFlags.NoReply);
+        var flags = WantsReply ? FrameFlags.None : FrameFlags.NoReply;
+        writer.Begin(Verb, RequestId, LosslessOnly ? flags | FrameFlags.LosslessOnly : flags);
         WriteHead(writer);
         writer.End(NativeStatus.Ok, PayloadBytes);
     }
@@ -100,7 +126,7 @@ internal abstract class Operation
     {
         if (!TryUse())
         {
-            reader.Skip(header.PayloadBytes);
+            TakeUnwanted(header, reader);
             return !header.HasMore;
         }
 

@@ -26,6 +26,10 @@ internal ref struct PayloadChecker(bool verify)
         }
     }
 
+    /// <summary>Whether the received bytes are those that a codec wrote.</summary>
+    public readonly bool Matches(in EncodedHead head) =>
+        !verify || (MemoryMarshal.AsBytes(_table.AsSpan()).SequenceEqual(head.Entries) && Crc32C.Compute(head.Entries) == head.TableChecksum);
+
     /// <summary>Whether the received bytes are those that were sealed.</summary>
     public readonly bool Matches(in BlockHead head)
     {

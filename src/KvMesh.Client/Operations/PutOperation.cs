@@ -11,6 +11,8 @@ internal sealed class PutOperation(KeySelection key, ReadOnlyMemory<byte> parent
 {
     public override Verb Verb => Verb.Put;
 
+    protected override bool LosslessOnly => key.LosslessOnly;
+
     public override long PayloadBytes => payload.Length + PutRequest.TrailerBytes(payload.Length);
 
     public PutStatus Status { get; private set; } = PutStatus.Failed;

@@ -50,8 +50,8 @@ internal sealed class SequenceCommandOperation(string name, SequenceCommand comm
 
     protected override bool TryRead(ref HeadReader reader)
     {
-        IsRepetition = (reader.ReadUInt32() & 1) != 0;
-        Info = SequenceAnswers.ReadInfo(ref reader);
+        Info = SequenceAnswers.ReadOne(ref reader, out var isRepetition);
+        IsRepetition = isRepetition;
         if (command is not ResumeSequence)
         {
             return true;
@@ -71,8 +71,7 @@ internal sealed class SequenceShowOperation(string name) : SequenceOperation(Ver
 
     protected override bool TryRead(ref HeadReader reader)
     {
-        reader.ReadUInt32();
-        Info = SequenceAnswers.ReadInfo(ref reader);
+        Info = SequenceAnswers.ReadOne(ref reader, out _);
         return true;
     }
 }

@@ -25,6 +25,16 @@ public sealed class SequenceClient
         return ExecuteAsync(name, new OpenSequence { Scope = scope.Bytes, Holder = holder }, cancellationToken);
     }
 
+    /// <summary>
+    /// As <see cref="OpenAsync"/>, of a sequence whose blocks may lose nothing in any copy; one that exists becomes so. Read them through
+    /// <see cref="KvMeshClient.BlocksOf"/>. A node from before this opens it without, and says so: <see cref="SequenceInfo.LosslessOnly"/> of the answer.
+    /// </summary>
+    public ValueTask<SequenceResult> OpenLosslessAsync(string name, BlockScope scope, string holder, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(scope);
+        return ExecuteAsync(name, new OpenSequence { Scope = scope.Bytes, Holder = holder, LosslessOnly = true }, cancellationToken);
+    }
+
     /// <summary>Adds a run of blocks behind the last one.</summary>
     public ValueTask<SequenceResult> AppendAsync(string name, AppendSegment segment, CancellationToken cancellationToken) => ExecuteAsync(name, segment, cancellationToken);
 

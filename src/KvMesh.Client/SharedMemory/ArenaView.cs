@@ -60,17 +60,17 @@ internal sealed class ArenaView : IDisposable
     {
         var bytes = TableOffset(grant) + ((ulong)ChecksumTable.EntryCount(grant.PayloadBytes) * sizeof(uint));
         return grant.PayloadBytes <= Limits.MaxBlockBytes
-            && grant.ExtentOffset <= Layout.DataBytes
-            && bytes <= Layout.DataBytes - grant.ExtentOffset
+            && grant.PayloadOffset <= Layout.DataBytes
+            && bytes <= Layout.DataBytes - grant.PayloadOffset
             && grant.DescriptorIndex < Layout.DescriptorCount;
     }
 
-    public ReadOnlySpan<byte> Payload(in LeaseGrant grant) => _mapping.Slice((long)(Layout.DataOffset + grant.ExtentOffset), (int)grant.PayloadBytes);
+    public ReadOnlySpan<byte> Payload(in LeaseGrant grant) => _mapping.Slice((long)(Layout.DataOffset + grant.PayloadOffset), (int)grant.PayloadBytes);
 
     /// <summary>Copies the checksum table out, and tells whether it is the one that was granted.</summary>
     public bool TryReadTable(in LeaseGrant grant, Span<uint> table)
     {
-        var source = _mapping.Slice((long)(Layout.DataOffset + grant.ExtentOffset + TableOffset(grant)), table.Length * sizeof(uint));
+        var source = _mapping.Slice((long)(Layout.DataOffset + grant.PayloadOffset + TableOffset(grant)), table.Length * sizeof(uint));
         source.CopyTo(MemoryMarshal.AsBytes(table));
         return ChecksumTable.Seal(table) == grant.TableChecksum;
     }

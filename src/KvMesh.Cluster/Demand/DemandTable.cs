@@ -43,7 +43,8 @@ public sealed class DemandTable
     /// A request asked for the first <paramref name="blocks"/> blocks of a chain. Keys are copied only for prefixes that the table did not know.
     /// Never waits: when another thread is counting, this request is not counted.
     /// </summary>
-    public void Note<TChain>(string tenant, TChain chain, int blocks)
+    /// <param name="requests">How many requests this one stands for.</param>
+    public void Note<TChain>(string tenant, TChain chain, int blocks, double requests = 1)
         where TChain : IRequestedChain, allows ref struct
     {
         if (blocks <= 0 || !_lock.TryEnter())
@@ -53,7 +54,7 @@ public sealed class DemandTable
 
         try
         {
-            var weight = Math.Exp(SecondsNow() * _decayPerSecond);
+            var weight = requests * Math.Exp(SecondsNow() * _decayPerSecond);
             for (var depth = 1; depth < blocks; depth *= 2)
             {
                 Count(tenant, chain, depth, weight);
@@ -83,6 +84,23 @@ public sealed class DemandTable
 
         wanted.Sort(static (left, right) => (right.RequestsPerSecond * right.Keys.Count).CompareTo(left.RequestsPerSecond * left.Keys.Count));
         return Prune(wanted, count);
+    }
+
+    /// <summary>Keys of a prefix that is counted, by its last one; null when none of them ends so.</summary>
+    public IReadOnlyList<ReadOnlyMemory<byte>>? Find(string tenant, ReadOnlySpan<byte> tail)
+    {
+        lock (_lock)
+        {
+            foreach (var entry in _entries.Values)
+            {
+                if (entry.Tenant == tenant && entry.Keys[^1].Span.SequenceEqual(tail))
+                {
+                    return entry.Keys;
+                }
+            }
+        }
+
+        return null;
     }
 
     /// <summary>Drops what a longer prefix in the list stands for already.</summary>
@@ -137,7 +155,7 @@ public sealed class DemandTable
         entry = new Entry(tenant, tail, keys, chain.PayloadBytesOf(depth)) { Weight = inherited + weight };
         _entries.Add((tenant, tail), entry);
         _least.Enqueue(entry, entry.Weight);
-        _keyBytes += keyBytes;
+        _keyBytes += entry.KeyBytes;
     }
 
     /// <summary>Removes the least wanted entry and returns its count. Ranks in the queue are of old and corrected as they come up.</summary>
@@ -153,7 +171,7 @@ public sealed class DemandTable
             }
 
             _entries.Remove((entry.Tenant, entry.Tail));
-            _keyBytes -= entry.Keys.Sum(key => (long)key.Length);
+            _keyBytes -= entry.KeyBytes;
             return entry.Weight;
         }
     }
@@ -190,6 +208,8 @@ public sealed class DemandTable
         public KeyDigest Tail => tail;
 
         public IReadOnlyList<ReadOnlyMemory<byte>> Keys => keys;
+
+        public long KeyBytes { get; } = keys.Sum(static key => (long)key.Length);
 
         public long Bytes => bytes;
 

@@ -5,7 +5,7 @@ namespace KvMesh.Cluster.Demand;
 /// <summary>The chain that a request named. Valid during the call only.</summary>
 public interface IRequestedChain
 {
-    /// <summary>Bytes of each key.</summary>
+    /// <summary>Bytes of a key, on average.</summary>
     int KeyBytes { get; }
 
     KeyDigest DigestAt(int index);

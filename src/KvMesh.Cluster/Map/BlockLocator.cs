@@ -2,6 +2,7 @@ using System.Diagnostics;
 using KvMesh.Cluster.Membership;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Keys;
+using KvMesh.Protocol.Native.Messages;
 
 namespace KvMesh.Cluster.Map;
 
@@ -13,6 +14,11 @@ public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, Map
     /// <summary>Longest chain of which every block is looked up where that needs no other node.</summary>
     private const int MaxLookups = 64;
 
+    /// <summary>How long after a probe leapt over blocks a miss is taken for one of theirs.</summary>
+    private static readonly TimeSpan LeapMemory = TimeSpan.FromMinutes(1);
+
+    private readonly KnownHoles _holes = new();
+    private long _leaptAt;
     private volatile DirectoryRole? _role;
     private volatile SlotSet _complete = new();
 
@@ -49,7 +55,7 @@ public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, Map
         hashes = hashes.Slice(from * Limits.ChainHashBytes, count * Limits.ChainHashBytes);
         var held = role.Own.IsFull && count <= MaxLookups
             ? LookUp(role, TenantNumbers.Of(tenant), scope, hashes, holders)
-            : Probe(role, TenantNumbers.Of(tenant), scope, hashes, holders, limit);
+            : Confirm(role, TenantNumbers.Of(tenant), scope, hashes, holders, Probe(role, TenantNumbers.Of(tenant), scope, hashes, holders, limit), limit);
         metrics.NoteMatch(startedAt, held);
         return held;
     }
@@ -63,16 +69,66 @@ public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, Map
 
         var holders = default(BlockHolders);
         var digest = KeyDigest.Compute(role.Secret, TenantNumbers.Of(tenant), key);
-        Ask(role, new ReadOnlySpan<KeyDigest>(in digest), new Span<BlockHolders>(ref holders), limit);
+        if (Ask(role, new ReadOnlySpan<KeyDigest>(in digest), new Span<BlockHolders>(ref holders), limit) && holders.IsEmpty)
+        {
+            NoteHole(tenant, key);
+        }
+
         return holders;
     }
 
-    public void ReportFalseHit(string tenant, ReadOnlySpan<byte> key, ushort holder)
+    public void LocateAll(string tenant, IReadOnlyList<ReadOnlyMemory<byte>> keys, HolderLists holders, TimeSpan limit)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        ArgumentNullException.ThrowIfNull(holders);
+        if (_role is not { } role)
+        {
+            return;
+        }
+
+        var startedAt = Stopwatch.GetTimestamp();
+        var number = TenantNumbers.Of(tenant);
+        var foreign = new List<(int Index, KeyDigest Digest)>();
+        Span<ushort> named = stackalloc ushort[HolderLists.MaxNamed];
+        for (var index = 0; index < keys.Count; index++)
+        {
+            var digest = KeyDigest.Compute(role.Secret, number, keys[index].Span);
+            if (role.Own.IsFull || role.Own.Contains(DigestSlots.Of(digest)))
+            {
+                holders.Set(index, named[..map.FindAll(digest, named)], role.Self);
+            }
+            else
+            {
+                foreign.Add((index, digest));
+            }
+        }
+
+        foreach (var batch in foreign.Chunk(LocateRequest.MaxBlocksOfAll))
+        {
+            var rest = limit - Stopwatch.GetElapsedTime(startedAt);
+            var answers = new HolderLists(batch.Length);
+            if (rest <= TimeSpan.Zero || !directories.LocateAll(role.Assignment, role.Secret, [.. batch.Select(asked => asked.Digest)], answers, map, rest))
+            {
+                return;
+            }
+
+            for (var index = 0; index < batch.Length; index++)
+            {
+                holders.Set(batch[index].Index, answers[index], role.Self);
+            }
+        }
+    }
+
+    public int MarkOf(string tenant, ReadOnlySpan<byte> key) =>
+        _role is { } role ? map.ToldOf(KeyDigest.Compute(role.Secret, TenantNumbers.Of(tenant), key)) : 0;
+
+    public void ReportFalseHit(string tenant, ReadOnlySpan<byte> key, ushort holder, int mark)
     {
         metrics.NoteFalseHit();
         if (_role is { } role)
         {
-            map.Remove(KeyDigest.Compute(role.Secret, TenantNumbers.Of(tenant), key), holder);
+            map.Remove(KeyDigest.Compute(role.Secret, TenantNumbers.Of(tenant), key), holder, unlessSince: mark);
+            NoteHole(tenant, key);
         }
     }
 
@@ -111,7 +167,53 @@ public sealed class BlockLocator(BlockMap map, IDirectoryClient directories, Map
         }
 
         metrics.NoteProbes(probe.Rounds);
-        return probe.Finish();
+        var held = probe.Finish();
+        var now = Stopwatch.GetTimestamp();
+        if (held > 0 && Stopwatch.GetElapsedTime(Volatile.Read(ref _leaptAt), now) > TimeSpan.FromSeconds(1))
+        {
+            // Written now and then only, because all readers share it.
+            Volatile.Write(ref _leaptAt, now);
+        }
+
+        return held;
+    }
+
+    /// <summary>Ends a prefix that was probed before the first block that a reader missed lately and that still nobody has.</summary>
+    private int Confirm(
+        DirectoryRole role, uint tenant, ReadOnlySpan<byte> scope, ReadOnlySpan<byte> hashes, Span<BlockHolders> holders, int held, TimeSpan limit)
+    {
+        hashes = hashes[..(held * Limits.ChainHashBytes)];
+        for (var block = 0; !_holes.IsEmpty && (block = _holes.Next(tenant, hashes, block)) < held; block++)
+        {
+            var hash = hashes.Slice(block * Limits.ChainHashBytes, Limits.ChainHashBytes);
+            var (digest, holder) = (default(KeyDigest), default(BlockHolders));
+            ChainDigests.Compute(role.Secret, tenant, scope, hash, new Span<KeyDigest>(ref digest));
+            if (!Ask(role, new ReadOnlySpan<KeyDigest>(in digest), new Span<BlockHolders>(ref holder), limit))
+            {
+                break;
+            }
+
+            if (holder.IsEmpty)
+            {
+                holders[block..held].Clear();
+                return block;
+            }
+
+            holders[block] = holder;
+            _holes.Forget(tenant, hash);
+        }
+
+        return held;
+    }
+
+    /// <summary>A reader of this node asked for a block and nobody has it: perhaps because a probe leapt over it.</summary>
+    private void NoteHole(string tenant, ReadOnlySpan<byte> key)
+    {
+        if (key.Length >= Limits.ChainHashBytes && Volatile.Read(ref _leaptAt) is var at && at != 0 && Stopwatch.GetElapsedTime(at) < LeapMemory
+            && _holes.Note(TenantNumbers.Of(tenant), key[^Limits.ChainHashBytes..]))
+        {
+            metrics.NoteHole();
+        }
     }
 
     /// <summary>Blocks of own slots from the map, the others from their directories. False when nobody answered.</summary>

@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using KvMesh.Cluster.Membership;
 using KvMesh.Protocol.Keys;
 
@@ -77,11 +78,17 @@ public sealed class BlockMap : IDisposable
         }
     }
 
+    /// <summary>A count of what was said of blocks that nodes have, in the slot of this one; see <see cref="Remove"/>.</summary>
+    public int ToldOf(in KeyDigest digest) => _slots[DigestSlots.Of(digest)].Told;
+
     /// <summary>A node does not have the block. False when the map did not say so.</summary>
-    public bool Remove(in KeyDigest digest, ushort number)
+    /// <param name="unlessSince">
+    /// What <see cref="ToldOf"/> was before the caller asked the node: what was said after that may be the later word, and stays. Null: nothing is later.
+    /// </param>
+    public bool Remove(in KeyDigest digest, ushort number, int? unlessSince = null)
     {
         Interlocked.Increment(ref _changes);
-        var wasThere = _slots[DigestSlots.Of(digest)].Remove(digest, number);
+        var wasThere = _slots[DigestSlots.Of(digest)].Remove(digest, number, unlessSince);
         if (wasThere)
         {
             Interlocked.Decrement(ref _count);
@@ -97,6 +104,15 @@ public sealed class BlockMap : IDisposable
         var holders = _slots[DigestSlots.Of(digest)].Find(digest, _nodes.Living);
         _gate.Leave(ticket);
         return holders.Without(except);
+    }
+
+    /// <summary>All who hold the block, as far as there is room for them. Returns how many.</summary>
+    public int FindAll(in KeyDigest digest, Span<ushort> numbers)
+    {
+        var ticket = _gate.Enter();
+        var count = _slots[DigestSlots.Of(digest)].FindAll(digest, _nodes.Living, numbers);
+        _gate.Leave(ticket);
+        return count;
     }
 
     /// <summary>
@@ -224,8 +240,9 @@ public sealed class BlockMap : IDisposable
 }
 
 /// <summary>Options of the block map.</summary>
-public sealed record BlockMapOptions
+public sealed class BlockMapOptions
 {
     /// <summary>Most locations (blocks times their holders) that the map takes. 21 to 33 bytes of memory each. Default 64 M: 2 GiB when full.</summary>
-    public long MaxLocations { get; init; } = 64L << 20;
+    [Range(1024, 4L << 30)]
+    public long MaxLocations { get; set; } = 64L << 20;
 }

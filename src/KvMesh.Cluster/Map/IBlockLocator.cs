@@ -24,8 +24,20 @@ public interface IBlockLocator
     /// <summary>Who holds one block of any key form; nobody when it is not known.</summary>
     BlockHolders Locate(string tenant, ReadOnlySpan<byte> key, TimeSpan limit);
 
-    /// <summary>A node that was named did not have the block: it is not named again for it until it says so itself.</summary>
-    void ReportFalseHit(string tenant, ReadOnlySpan<byte> key, ushort holder);
+    /// <summary>
+    /// Who holds each of many blocks of any key form, asked together: all of them, up to <see cref="HolderLists.MaxNamed"/>. Nobody where it is not known.
+    /// </summary>
+    /// <param name="holders">As long as <paramref name="keys"/>, and nobody in it; receives the holders of key i at i.</param>
+    void LocateAll(string tenant, IReadOnlyList<ReadOnlyMemory<byte>> keys, HolderLists holders, TimeSpan limit);
+
+    /// <summary>A mark of what is known of a block now, for <see cref="ReportFalseHit"/>. To be taken before a node is asked for the block.</summary>
+    int MarkOf(string tenant, ReadOnlySpan<byte> key);
+
+    /// <summary>
+    /// A node that was named did not have the block: it is not named again for it until it says so itself. Should it have done that since
+    /// <paramref name="mark"/>, that stands: it tells its directories itself how a block stands that it was asked for and did not have.
+    /// </summary>
+    void ReportFalseHit(string tenant, ReadOnlySpan<byte> key, ushort holder, int mark);
 
     /// <summary>The node behind a number of <see cref="BlockHolders"/>, or null when it has left since.</summary>
     NodeRecord? NodeOf(ushort holder);

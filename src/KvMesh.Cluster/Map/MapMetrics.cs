@@ -10,6 +10,7 @@ public sealed class MapMetrics
     private readonly Histogram<int> _rounds;
     private long _matchedBlocks;
     private long _falseHits;
+    private long _holes;
     private long _events;
     private long _gaps;
     private long _snapshots;
@@ -26,6 +27,7 @@ public sealed class MapMetrics
         Counter("kvmesh.map.refused", "{location}", "Locations that were not taken because the map was full.", () => map.Refused);
         Counter("kvmesh.map.match.blocks", "{block}", "Blocks that others were found to hold.", () => Interlocked.Read(ref _matchedBlocks));
         Counter("kvmesh.map.false_hits", "{block}", "Blocks that a node did not have though the map said so.", () => FalseHits);
+        Counter("kvmesh.map.holes", "{block}", "Blocks that readers missed after a chain was found by probing; it ends before them from then on.", () => Holes);
         Counter("kvmesh.map.events", "{event}", "Changes that nodes told this directory.", () => Events);
         Counter("kvmesh.map.gaps", "{gap}", "Times that a node's changes were gone before this directory had read them.", () => Gaps);
         Counter("kvmesh.map.snapshots", "{snapshot}", "Lists of the blocks of a node that were read to the end.", () => Snapshots);
@@ -38,6 +40,8 @@ public sealed class MapMetrics
 
     public long FalseHits => Interlocked.Read(ref _falseHits);
 
+    public long Holes => Interlocked.Read(ref _holes);
+
     public long Events => Interlocked.Read(ref _events);
 
     public long Gaps => Interlocked.Read(ref _gaps);
@@ -45,6 +49,8 @@ public sealed class MapMetrics
     public long Snapshots => Interlocked.Read(ref _snapshots);
 
     public void NoteFalseHit() => Interlocked.Increment(ref _falseHits);
+
+    public void NoteHole() => Interlocked.Increment(ref _holes);
 
     public void NoteEvents(long count) => Interlocked.Add(ref _events, count);
 

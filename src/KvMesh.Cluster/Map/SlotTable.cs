@@ -18,6 +18,10 @@ internal sealed class SlotTable(ReaderGate gate)
     private NativeArray<MapEntry>? _entries;
     private int _version;
     private int _count;
+    private int _told;
+
+    /// <summary>Counts what was said of blocks that nodes have.</summary>
+    public int Told => Volatile.Read(ref _told);
 
     public int Count => Volatile.Read(ref _count);
 
@@ -54,6 +58,27 @@ internal sealed class SlotTable(ReaderGate gate)
         }
     }
 
+    /// <summary>All who hold the block, in no order, as far as there is room for them. Inside the gate.</summary>
+    public int FindAll(in KeyDigest digest, ReadOnlySpan<byte> living, Span<ushort> nodes)
+    {
+        var wait = new SpinWait();
+        while (true)
+        {
+            var version = Volatile.Read(ref _version);
+            if ((version & 1) == 0 && Volatile.Read(ref _entries) is var entries)
+            {
+                var count = entries is null ? 0 : CollectAll(entries, digest, living, nodes);
+                Volatile.ReadBarrier();
+                if (Volatile.Read(ref _version) == version)
+                {
+                    return count;
+                }
+            }
+
+            wait.SpinOnce(sleep1Threshold: -1);
+        }
+    }
+
     /// <summary>Adds a location, or replaces what was known of the block at that node.</summary>
     /// <param name="living">A node that is 0 here is not written of. Looked at under the lock, so that a sweep that begins after its death finds all.</param>
     /// <param name="mayAdd">Whether the map has room for one more.</param>
@@ -66,6 +91,7 @@ internal sealed class SlotTable(ReaderGate gate)
                 return SetOutcome.Ignored;
             }
 
+            Volatile.Write(ref _told, _told + 1);
             if (_entries is not null && Index(_entries, digest, location.Node) is var index and >= 0)
             {
                 Volatile.Write(ref _entries[index].Location, location.Word);
@@ -88,12 +114,12 @@ internal sealed class SlotTable(ReaderGate gate)
         }
     }
 
-    /// <summary>Takes a location out. False when it was not there.</summary>
-    public bool Remove(in KeyDigest digest, ushort node)
+    /// <summary>Takes a location out. False when it was not there, or something was said since <see cref="Told"/> was <paramref name="unlessSince"/>.</summary>
+    public bool Remove(in KeyDigest digest, ushort node, int? unlessSince = null)
     {
         lock (_writing)
         {
-            if (_entries is null || Index(_entries, digest, node) is not (var index and >= 0))
+            if (_entries is null || (unlessSince is { } told && told != _told) || Index(_entries, digest, node) is not (var index and >= 0))
             {
                 return false;
             }
@@ -191,6 +217,32 @@ internal sealed class SlotTable(ReaderGate gate)
         }
 
         return inHost;
+    }
+
+    /// <summary>As <see cref="Collect"/>, which stays apart: it is what a match of a thousand blocks consists of.</summary>
+    private static int CollectAll(NativeArray<MapEntry> entries, in KeyDigest digest, ReadOnlySpan<byte> living, Span<ushort> nodes)
+    {
+        var count = 0;
+        var low = MapEntry.LowOf(digest);
+        var index = HomeOf(low, entries.Count);
+        for (var step = 0; step < entries.Count && count < nodes.Length; step++)
+        {
+            ref var entry = ref entries[index];
+            var word = Volatile.Read(ref entry.Location);
+            if (word == 0)
+            {
+                break;
+            }
+
+            if (entry.High == digest.High && entry.Low == low && new MapLocation(word) is var location && living[location.Node] != 0)
+            {
+                nodes[count++] = location.Node;
+            }
+
+            index = index + 1 == entries.Count ? 0 : index + 1;
+        }
+
+        return count;
     }
 
     private static int HomeOf(uint low, int count) => (int)(((ulong)low * (uint)count) >> 32);

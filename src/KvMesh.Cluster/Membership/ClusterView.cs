@@ -34,11 +34,20 @@ public sealed class ClusterView
 
     public NodeRecord? Find(NodeId id)
     {
-        foreach (var node in Nodes)
+        var (low, high) = (0, Nodes.Length - 1);
+        while (low <= high)
         {
-            if (node.Id == id)
+            var middle = (low + high) / 2;
+            switch (string.CompareOrdinal(Nodes[middle].Id.Value, id.Value))
             {
-                return node;
+                case 0:
+                    return Nodes[middle];
+                case < 0:
+                    low = middle + 1;
+                    break;
+                default:
+                    high = middle - 1;
+                    break;
             }
         }
 

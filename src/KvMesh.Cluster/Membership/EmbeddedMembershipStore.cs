@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KvMesh.Protocol.Keys;
 
 namespace KvMesh.Cluster.Membership;
@@ -5,10 +6,9 @@ namespace KvMesh.Cluster.Membership;
 /// <summary>The store inside one process: for a node on its own, and for clusters in one process. Any thread.</summary>
 public sealed class EmbeddedMembershipStore : IMembershipStore
 {
-    private static readonly TimeSpan SilentWindow = TimeSpan.FromMinutes(1);
-
     private readonly string _cluster;
     private readonly TimeProvider _time;
+    private readonly long _began;
     private readonly string _lineage = Guid.NewGuid().ToString("n");
     private readonly Lock _lock = new();
     private readonly Dictionary<NodeId, Slot> _slots = [];
@@ -21,6 +21,7 @@ public sealed class EmbeddedMembershipStore : IMembershipStore
     {
         _cluster = cluster;
         _time = time;
+        _began = time.GetTimestamp();
     }
 
     public event Action? Changed;
@@ -68,6 +69,22 @@ public sealed class EmbeddedMembershipStore : IMembershipStore
 
         Announce(hasChanged);
         return ValueTask.FromResult(reply);
+    }
+
+    public ValueTask<BeatOutcome> RenewAsync(NodeId id, long incarnation, string owner, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            var slot = _slots.GetValueOrDefault(id);
+            var outcome = OutcomeOf(slot, incarnation, owner);
+            if (outcome == BeatOutcome.Member)
+            {
+                slot!.Beat = ++_beats;
+                slot.BeatAt = _time.GetTimestamp();
+            }
+
+            return ValueTask.FromResult(outcome);
+        }
     }
 
     public ValueTask LeaveAsync(NodeId id, long incarnation, CancellationToken cancellationToken)
@@ -120,25 +137,46 @@ public sealed class EmbeddedMembershipStore : IMembershipStore
     private (BeatReply Reply, bool HasChanged) Beat_NeedsLock(BeatRequest request)
     {
         var slot = _slots.GetValueOrDefault(request.Id);
-        var outcome = slot is null ? BeatOutcome.Unknown
-            : slot.HasLeft || slot.Record.Incarnation != request.Incarnation || slot.Owner != request.Owner ? BeatOutcome.Fenced
-            : BeatOutcome.Member;
+        var outcome = OutcomeOf(slot, request.Incarnation, request.Owner);
         var hasChanged = outcome == BeatOutcome.Member && Renew_NeedsLock(slot!, request);
+        var now = _time.GetElapsedTime(_began);
+        if (outcome == BeatOutcome.Unknown)
+        {
+            return (new BeatReply(outcome, null, new StoreMark(_lineage, _version, now), false, [], [], [], SchedulerToken), false);
+        }
+
         var isComplete = request.Seen.Lineage != _lineage;
-        var members = _slots.Values.Where(other => isComplete || other.Version > request.Seen.Version)
-            .Select(other => new StoredMember(other.Record, other.HasLeft, Age(other)));
-        var silent = _slots.Values.Where(other => Age(other) is var age && age > request.SilentAfter && age < SilentWindow)
-            .Select(other => other.Record.Id);
+        var named = isComplete ? TimeSpan.MaxValue : now - request.Seen.Time + request.SilentAfter;
+        ImmutableArray<StoredMember> members = [.. _slots.Values.Where(other => isComplete || other.Version > request.Seen.Version)
+            .Select(other => new StoredMember(other.Record, other.HasLeft, Age(other) > request.SilentAfter))];
+        ImmutableArray<NodeId> silent = [.. _slots.Values.Where(other => Age(other) is var age && age > request.SilentAfter && age <= named)
+            .Select(other => other.Record.Id)];
+        var heard = request.Doubted.Where(id => _slots.TryGetValue(id, out var other) && Age(other) <= request.SilentAfter);
         return (new BeatReply(
-            outcome, outcome == BeatOutcome.Fenced ? slot!.Describe() : null, new StoreMark(_lineage, _version), isComplete,
-            [.. members], [], [.. silent], SchedulerToken), hasChanged);
+            outcome, outcome == BeatOutcome.Fenced ? slot!.Describe() : null, new StoreMark(_lineage, _version, now), isComplete,
+            members, [], silent, SchedulerToken)
+        {
+            Heard = [.. heard],
+            IsBehind = (silent.Length > 0 || request.Doubted.Length > 0) && IsBehind_NeedsLock(request.SilentAfter),
+        }, hasChanged);
     }
 
-    /// <summary>Whether others should hear of it: the record changed, or the member was silent for so long that some may doubt it.</summary>
+    private static BeatOutcome OutcomeOf(Slot? slot, long incarnation, string owner) => slot is null ? BeatOutcome.Unknown
+        : slot.HasLeft || slot.Record.Incarnation != incarnation || slot.Owner != owner ? BeatOutcome.Fenced
+        : BeatOutcome.Member;
+
+    private bool IsBehind_NeedsLock(TimeSpan silentAfter)
+    {
+        var recent = _slots.Values.Count(slot => Age(slot) <= silentAfter * 2);
+        return recent - _slots.Values.Count(slot => Age(slot) <= silentAfter / 2) > Math.Max(1, recent / 3);
+    }
+
+    /// <summary>Whether others should hear of it: the record changed. That a member beats late is no news; who doubts it asks.</summary>
     private bool Renew_NeedsLock(Slot slot, BeatRequest request)
     {
-        var hasChanged = request.Changed is not null || Age(slot) > request.SilentAfter / 2;
-        slot.Record = request.Changed is { } record ? record with { Incarnation = request.Incarnation } : slot.Record;
+        var record = request.Changed is { } changed ? changed with { Incarnation = request.Incarnation } : slot.Record;
+        var hasChanged = record != slot.Record;
+        slot.Record = record;
         slot.Beat = ++_beats;
         slot.BeatAt = _time.GetTimestamp();
         slot.Version = hasChanged ? ++_version : slot.Version;
@@ -169,6 +207,7 @@ public sealed class EmbeddedMembershipStore : IMembershipStore
 
         public long BeatAt { get; set; }
 
+        /// <summary>When its record changed, or it joined or left.</summary>
         public long Version { get; set; }
 
         public IdHolder Describe() => new(Record, new HolderMark(Record.Incarnation, Beat), Since);

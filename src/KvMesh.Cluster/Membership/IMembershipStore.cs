@@ -25,6 +25,12 @@ public interface IMembershipStore : IAsyncDisposable
     /// <summary>Says that a member lives, brings a change of its record, and fetches what others did since the last time.</summary>
     ValueTask<BeatReply> BeatAsync(BeatRequest request, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Says that a member lives, and nothing else: it reads nothing and waits for no answer that is long, so that what a member reads slowly never costs it
+    /// its life. Whoever is not <see cref="BeatOutcome.Member"/> is left as it is.
+    /// </summary>
+    ValueTask<BeatOutcome> RenewAsync(NodeId id, long incarnation, string owner, CancellationToken cancellationToken);
+
     /// <summary>Gives the id up. Nothing happens when another run holds it.</summary>
     ValueTask LeaveAsync(NodeId id, long incarnation, CancellationToken cancellationToken);
 }

@@ -5,16 +5,28 @@ namespace KvMesh.Cluster.Membership;
 /// <summary>
 /// What one node believes about the others: takes the store's answers and silences, and decides who is gone. Its rules:
 /// silence of the store says nothing about a node, and what it says in the first failure time after a silence takes nobody away;
-/// a node that the store calls silent must stay so until everybody who lives would have beaten again; and one step takes no more
-/// than a third of the nodes. One thread; time is monotonic and local.
+/// a node that the store calls silent goes only when the store says so again, asked after everybody who lives would have beaten; nothing is held
+/// against anybody while the store is behind; and one step takes no more than a third of the nodes. So it is the store that sees a node dead, twice, and
+/// never this node's own waiting. One thread; time is monotonic and local.
 /// </summary>
 internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol, MembershipOptions options, TimeProvider time)
 {
+    /// <summary>Most members that are asked after with one beat: those that may go soon, and some of those that are gone, in turn.</summary>
+    private const int MostDoubted = 128;
+    private const int MostGoneAsked = 32;
+
+    /// <summary>Who read longer ago reads everything: what a member that is silent for an hour leaves behind is told for another hour.</summary>
+    private static readonly TimeSpan LongestGap = TimeSpan.FromMinutes(30);
+
     private readonly Dictionary<NodeId, Entry> _entries = [];
     private long? _answersSince;
     private long _lastAnswer;
+    private TimeSpan? _storeTime;
+    private int _doubtedUpTo;
+    private int _goneUpTo;
     private bool _isAnswering;
     private bool _wasSilent;
+    private bool _isBehind;
     private bool _isIncomplete = true;
     private long? _stepStartedAt;
     private int _stepAllowance;
@@ -25,10 +37,30 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
     /// <summary>Members that the last decision took away.</summary>
     public ImmutableArray<NodeId> Gone { get; private set; } = [];
 
-    public bool IsFrozen => !_isAnswering || (_wasSilent && !HasAnsweredForLong);
+    /// <summary>Grows with whatever a view would show.</summary>
+    public long Edition { get; private set; }
 
-    /// <summary>Whether everything has to be read again: after a gap the ages of all beats are wanted, not only changes.</summary>
-    public bool NeedsEverything => _isIncomplete || HasPaused;
+    /// <summary>
+    /// While the store is silent, and one failure time after, as long as anybody is doubted: a store that answers, is not behind and names nobody leaves
+    /// nothing to wait for.
+    /// </summary>
+    public bool IsFrozen => !_isAnswering || (_wasSilent && !HasAnsweredForLong && (_isBehind || _entries.Values.Any(entry => entry is { IsListed: true, SuspectSince: not null })));
+
+    /// <summary>
+    /// Whether everything has to be read again. Changes are numbered and who falls silent is named once, so that a gap loses nothing: a
+    /// thousand members that waited for a slow store do not all ask it for everything.
+    /// </summary>
+    public bool NeedsEverything => _isIncomplete;
+
+    /// <summary>
+    /// Members to ask after, in turn: those that were named silent, until they are heard, and those that are gone. So late beats are told to who doubts,
+    /// and are no news to everybody, however many are late.
+    /// </summary>
+    public ImmutableArray<NodeId> TakeDoubted()
+    {
+        var doubted = _entries.Values.Where(entry => entry.SuspectSince is not null).ToLookup(entry => entry.IsListed, entry => entry.Record.Id);
+        return doubted.Count == 0 ? [] : [.. InTurn([.. doubted[true]], MostDoubted, ref _doubtedUpTo), .. InTurn([.. doubted[false]], MostGoneAsked, ref _goneUpTo)];
+    }
 
     /// <summary>A pause of this process is a silence too: it saw nothing of what happened meanwhile.</summary>
     private bool HasPaused => !_isAnswering || time.GetElapsedTime(_lastAnswer) > options.SilentAfter;
@@ -41,21 +73,25 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
         _wasSilent = _answersSince is not null;
     }
 
-    public void StoreAnswered(BeatReply reply)
+    /// <summary>The store took a sign of life, and the answer to what it was asked is on its way: that is no pause.</summary>
+    public void StoreLives() => _lastAnswer = _isAnswering ? time.GetTimestamp() : _lastAnswer;
+
+    /// <param name="asked">After whom it was asked.</param>
+    /// <param name="askedAt">When, as a timestamp.</param>
+    public void StoreAnswered(ImmutableArray<NodeId> asked, long askedAt, BeatReply reply)
     {
         var now = time.GetTimestamp();
-
+        _isIncomplete |= MayHaveMissed(reply) || reply.Outcome == BeatOutcome.Unknown;
         if (HasPaused)
         {
             _wasSilent |= _answersSince is not null;
             _isAnswering = true;
-            _isIncomplete = true;
             _answersSince = now;
-            ForgetSuspicions();
+            BeginSuspicionsAgain(now);
         }
 
         _isIncomplete &= !reply.IsComplete;
-        _lastAnswer = now;
+        (_lastAnswer, _storeTime) = (now, reply.Mark.Time);
         foreach (var member in reply.Members)
         {
             Take(member, now);
@@ -66,9 +102,20 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
             Miss(id, now);
         }
 
+        Hear(reply);
         foreach (var id in reply.Silent)
         {
             Suspect(id, now);
+        }
+
+        _isBehind = reply.IsBehind;
+        if (_isBehind)
+        {
+            BeginSuspicionsAgain(now);
+        }
+        else
+        {
+            Confirm(asked, askedAt);
         }
     }
 
@@ -103,6 +150,11 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
         {
             entry.IsListed = false;
             _stepAllowance--;
+            Edition++;
+            if (entry.IsAbsent)
+            {
+                _entries.Remove(entry.Record.Id);
+            }
         }
 
         Gone = [.. leaving.Select(entry => entry.Record.Id)];
@@ -122,37 +174,83 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
 
     private bool Speaks(NodeRecord other) => other.MinProtocol <= maxProtocol && minProtocol <= other.MaxProtocol;
 
+    /// <summary>Who is absent from a store that lost everything has only to come back, which takes as long as connecting and two refusals.</summary>
     private bool IsDoubted(Entry entry, TimeSpan forAtLeast) =>
-        entry.IsListed && entry.Record.Id != self && entry.SuspectSince is { } since && time.GetElapsedTime(since) >= forAtLeast;
+        entry.IsListed && entry.Record.Id != self && entry.SuspectSince is not null
+        && entry.SilentFor >= forAtLeast + (entry.IsAbsent ? options.FailureTime : TimeSpan.Zero);
+
+    /// <summary>They were not heard when the store was asked after them.</summary>
+    private void Confirm(ImmutableArray<NodeId> asked, long askedAt)
+    {
+        foreach (var id in asked)
+        {
+            if (_entries.TryGetValue(id, out var entry) && entry.SuspectSince is { } since && since < askedAt)
+            {
+                entry.SilentFor = time.GetElapsedTime(since, askedAt);
+            }
+        }
+    }
 
     private void Take(StoredMember member, long now)
     {
         var id = member.Record.Id;
-        var known = _entries.GetValueOrDefault(id);
+        Edition++;
         if (member.HasLeft)
         {
             _entries.Remove(id);
             return;
         }
 
-        // A change is only told of by a member that lives or lived lately; an old one may be all that is left of it.
-        var isFresh = member.Age <= options.SilentAfter;
-        if (known is null)
+        if (!_entries.TryGetValue(id, out var entry))
         {
-            _entries.Add(id, new Entry { Record = member.Record, IsListed = isFresh, SuspectSince = isFresh ? null : now });
-            return;
+            entry = new Entry { Record = member.Record };
+            _entries.Add(id, entry);
         }
 
-        known.Record = member.Record;
-        known.IsListed |= isFresh;
-        known.SuspectSince = isFresh ? null : known.SuspectSince ?? now;
+        // A change is only told of by a member that lives or lived lately; an old one may be all that is left of it.
+        entry.Record = member.Record;
+        entry.IsListed |= !member.IsSilent;
+        entry.IsAbsent = false;
+        entry.Doubt(member.IsSilent ? entry.SuspectSince ?? now : null);
+    }
+
+    private void Hear(BeatReply reply)
+    {
+        foreach (var id in reply.Heard)
+        {
+            if (_entries.TryGetValue(id, out var entry))
+            {
+                Edition += entry.IsListed ? 0 : 1;
+                entry.IsListed = true;
+                entry.Doubt(null);
+            }
+        }
+    }
+
+    private bool MayHaveMissed(BeatReply reply) => _storeTime is { } before && (reply.Mark.Time - before).Duration() > LongestGap;
+
+    private static List<NodeId> InTurn(List<NodeId> all, int most, ref int upTo)
+    {
+        if (all.Count <= most)
+        {
+            return all;
+        }
+
+        upTo = (upTo + most) % all.Count;
+        return [.. all.Concat(all).Skip(upTo).Take(most)];
     }
 
     /// <summary>The store does not know it any more, which it may have forgotten with everything else.</summary>
     private void Miss(NodeId id, long now)
     {
         Suspect(id, now);
-        if (_entries.TryGetValue(id, out var entry) && !entry.IsListed)
+        if (!_entries.TryGetValue(id, out var entry))
+        {
+            return;
+        }
+
+        entry.IsAbsent = true;
+        if (!entry.IsListed)
         {
             _entries.Remove(id);
         }
@@ -162,7 +260,7 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
     {
         if (_entries.TryGetValue(id, out var entry))
         {
-            entry.SuspectSince ??= now;
+            entry.Doubt(entry.SuspectSince ?? now);
         }
     }
 
@@ -172,11 +270,12 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
         return [.. _entries.Keys.Where(id => !present.Contains(id))];
     }
 
-    private void ForgetSuspicions()
+    /// <summary>After a pause nothing that was said before it counts as confirmed; who lives beats now, and that is told.</summary>
+    private void BeginSuspicionsAgain(long now)
     {
         foreach (var entry in _entries.Values)
         {
-            entry.SuspectSince = null;
+            entry.Doubt(entry.SuspectSince is null ? null : now);
         }
     }
 
@@ -187,6 +286,18 @@ internal sealed class MemberTable(NodeId self, int minProtocol, int maxProtocol,
         public bool IsListed { get; set; }
 
         /// <summary>Since when it has been silent or absent without interruption, as far as the store answered; null: it is heard.</summary>
-        public long? SuspectSince { get; set; }
+        public long? SuspectSince { get; private set; }
+
+        /// <summary>How long after that the store was last asked after it and had not heard it.</summary>
+        public TimeSpan SilentFor { get; set; }
+
+        /// <summary>The store does not know it.</summary>
+        public bool IsAbsent { get; set; }
+
+        public void Doubt(long? since)
+        {
+            SilentFor = since == SuspectSince ? SilentFor : TimeSpan.Zero;
+            SuspectSince = since;
+        }
     }
 }

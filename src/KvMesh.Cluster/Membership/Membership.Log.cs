@@ -43,4 +43,7 @@ public sealed partial class Membership
 
     [LoggerMessage(1211, LogLevel.Error, "A turn of membership failed; the loop goes on.")]
     private partial void LogTurnFailed(Exception exception);
+
+    [LoggerMessage(1213, LogLevel.Warning, "An operator declared incarnation {Incarnation} of node {Self} gone, and it lives: it joins again under a new incarnation.")]
+    private partial void LogDismissed(long incarnation, NodeId self);
 }

@@ -5,10 +5,10 @@ public sealed partial class Membership
 {
     private async Task JoinAsync(bool isReturn, CancellationToken cancellationToken)
     {
-        var agreed = await _store.AgreeAsync(_identity, cancellationToken).ConfigureAwait(false);
+        var agreed = (await _agreeing.AskAsync(() => _identity, cancellationToken).ConfigureAwait(false)).Reply;
         NoteIdentity(agreed);
-        var record = Record;
-        var reply = await _store.JoinAsync(Request(record, isReturn), cancellationToken).ConfigureAwait(false);
+        var (request, _, reply, isLate) = await _joining.AskAsync(() => Request(Record, isReturn), cancellationToken).ConfigureAwait(false);
+        Figures.LateAnswers += isLate ? 1 : 0;
         if (!reply.IsJoined)
         {
             NoteHolder(reply.Holder!);
@@ -18,12 +18,11 @@ public sealed partial class Membership
         lock (_lock)
         {
             _record = _record with { Incarnation = reply.Incarnation };
-            _unsent = _record.Revision == record.Revision ? null : _record;
+            _unsent = _record.Revision == request.Record.Revision ? null : _record;
         }
 
         _standIn = null;
         _isOwnRunKnownDead = false;
-        _seen = default;
         _standing = new MemberStanding(MemberState.Member, "", reply.Incarnation);
         _seat.Joined?.Invoke(reply.Incarnation, agreed);
         LogJoined(Self, agreed.Name, reply.Incarnation, _store.Description);
@@ -40,25 +39,92 @@ public sealed partial class Membership
             record with { Incarnation = lowest }, owner, isReturn, isLongSilent ? _standIn!.Mark : null) { MayReplaceOwn = _isOwnRunKnownDead };
     }
 
-    private async Task BeatAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Beats and reads. While the answer is on its way, which may be long or wait behind others' long ones, the store is told with each turn that this
+    /// member lives: so what is slow to read costs nobody its life, and a store that answers that much is not silent.
+    /// </summary>
+    /// <returns>Whether the answer came.</returns>
+    private async Task<bool> BeatAsync(CancellationToken cancellationToken)
     {
-        NodeRecord? changed;
-        lock (_lock)
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var isOpen = _beating.IsOpen;
+        var asking = _beating.AskAsync(NextBeat, patience.Token);
+        var isRenewed = !await IsSoonAsync(asking, isOpen ? TimeSpan.Zero : RenewAfter, cancellationToken).ConfigureAwait(false)
+            && await RenewAsync(asking, cancellationToken).ConfigureAwait(false);
+        if (isRenewed)
         {
-            changed = _unsent;
+            await patience.CancelAsync().ConfigureAwait(false);
         }
 
-        var seen = _table.NeedsEverything ? default : _seen;
-        var request = new BeatRequest(Self, _standing.Incarnation, _seat.Owner, changed, _options.SilentAfter, seen);
-        var reply = await _store.BeatAsync(request, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await TakeAsync(await asking.ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (OperationCanceledException) when (isRenewed && _beating.IsOpen && !cancellationToken.IsCancellationRequested)
+        {
+            _table.StoreLives();
+            return false;
+        }
+    }
+
+    private TimeSpan RenewAfter => _options.HeartbeatInterval < _options.StoreTimeout / 2 ? _options.HeartbeatInterval : _options.StoreTimeout / 2;
+
+    private async Task<bool> IsSoonAsync(Task asking, TimeSpan time, CancellationToken cancellationToken)
+    {
+        if (!asking.IsCompleted && time > TimeSpan.Zero)
+        {
+            using var early = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            await Task.WhenAny(asking, Task.Delay(time, _time, early.Token)).ConfigureAwait(false);
+            await early.CancelAsync().ConfigureAwait(false);
+        }
+
+        return asking.IsCompleted;
+    }
+
+    /// <summary>Whether the store took a sign of life before it answered what it was asked.</summary>
+    private async Task<bool> RenewAsync(Task asking, CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var renewing = _renewing.AskAsync(() => _standing.Incarnation, patience.Token);
+        if (await Task.WhenAny(asking, renewing).ConfigureAwait(false) == asking)
+        {
+            await patience.CancelAsync().ConfigureAwait(false);
+        }
+
+        try
+        {
+            await renewing.ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception exception) when (IsSilence(exception))
+        {
+            // The answer came first, or the store is as silent to this as to what it was asked.
+            return false;
+        }
+        finally
+        {
+            if (asking.IsCompletedSuccessfully)
+            {
+                // An answer to this sign of life says nothing of a later one.
+                _renewing.Close();
+            }
+        }
+    }
+
+    private async Task TakeAsync(Answered<BeatRequest, BeatReply> answered, CancellationToken cancellationToken)
+    {
+        var (request, askedAt, reply, isLate) = answered;
+        Figures.LateAnswers += isLate ? 1 : 0;
         lock (_lock)
         {
-            _unsent = ReferenceEquals(_unsent, changed) ? null : _unsent;
+            _unsent = ReferenceEquals(_unsent, request.Changed) ? null : _unsent;
         }
 
         NoteLineage(reply);
         _orders.Observe(reply.SchedulerToken);
-        _table.StoreAnswered(reply);
+        RemovalsNoted?.Invoke(reply.RemovalMark);
+        _table.StoreAnswered(request.Doubted, askedAt, reply);
         _seen = reply.Mark;
         switch (reply.Outcome)
         {
@@ -69,6 +135,17 @@ public sealed partial class Membership
                 LogForgotten(Self, _store.Description);
                 await JoinAsync(isReturn: true, cancellationToken).ConfigureAwait(false);
                 break;
+        }
+    }
+
+    /// <summary>A store that was silent may have lost the last that it was told: it is told again who this is.</summary>
+    private BeatRequest NextBeat()
+    {
+        lock (_lock)
+        {
+            var record = Figures.SilentSince != 0 ? _record : _unsent;
+            var seen = _table.NeedsEverything ? default : _seen;
+            return new BeatRequest(Self, _standing.Incarnation, _seat.Owner, record, _options.SilentAfter, seen) { Doubted = _table.TakeDoubted() };
         }
     }
 
@@ -111,11 +188,31 @@ public sealed partial class Membership
 
     private void NoteFence(IdHolder holder)
     {
+        if (IsThisRun(holder))
+        {
+            NoteDismissal();
+            return;
+        }
+
         Figures.Fences++;
         var reason = $"The id {Self} was taken by incarnation {holder.Record.Incarnation} at {holder.Record.NativeAddress} on {Machine(holder.Record)}, since {holder.Since:u}.";
         LogFenced(_standing.Incarnation, reason);
         _standing = new MemberStanding(MemberState.Refused, reason, 0);
         _standIn = new StandIn(holder.Mark, _time.GetTimestamp());
+        _joining.Close();
+    }
+
+    /// <summary>Whether nobody else has the id: it was given up for this run, by an operator who took it for dead.</summary>
+    private bool IsThisRun(IdHolder holder) => holder.Mark.Incarnation == _standing.Incarnation
+        && holder.Record.NativeAddress == Record.NativeAddress && holder.Record.Machine == Record.Machine;
+
+    private void NoteDismissal()
+    {
+        Figures.Dismissals++;
+        LogDismissed(_standing.Incarnation, Self);
+        _standing = new MemberStanding(MemberState.Joining, "An operator declared this node gone while it lived; it joins again.", 0);
+        _standIn = null;
+        _joining.Close();
     }
 
     private static string Machine(NodeRecord record) => record.Machine.Length > 0 ? record.Machine : "a machine without a name";
@@ -123,6 +220,7 @@ public sealed partial class Membership
     private void NoteSilence(Exception exception)
     {
         _table.StoreIsSilent();
+        _refusals = _agreeing.IsOpen || _joining.IsOpen || _beating.IsOpen ? 0 : _refusals + 1;
         var reason = exception is StoreSilentException ? exception.Message : $"No answer within {_options.StoreTimeout.TotalSeconds:0.###} s.";
         if (Figures.StoreFailed(_time.GetTimestamp()))
         {

@@ -10,9 +10,6 @@ namespace KvMesh.Cluster.Membership;
 /// </summary>
 public sealed partial class Membership : IClusterViews, IAsyncDisposable
 {
-    // A herd of hints, as when a whole fleet starts, costs one beat in this time.
-    private static readonly TimeSpan HintPause = TimeSpan.FromMilliseconds(100);
-
     private readonly IMembershipStore _store;
     private readonly MembershipSeat _seat;
     private readonly MembershipOptions _options;
@@ -20,6 +17,11 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
     private readonly ILogger _logger;
     private readonly MemberTable _table;
     private readonly ViewFeed _feed = new();
+    private readonly BeatPace _pace;
+    private readonly OpenQuestion<ClusterIdentity?, ClusterIdentity> _agreeing;
+    private readonly OpenQuestion<JoinRequest, JoinReply> _joining;
+    private readonly OpenQuestion<BeatRequest, BeatReply> _beating;
+    private readonly OpenQuestion<long, BeatOutcome> _renewing;
     private readonly OrderGate _orders;
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource<MemberStanding> _firstWord = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -33,6 +35,8 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
     private StandIn? _standIn;
     private ImmutableHashSet<(NodeId Id, long Incarnation)> _warned = [];
     private bool _isOwnRunKnownDead = true;
+    private int _refusals;
+    private (long Edition, bool IsFrozen, ClusterIdentity? Identity, NodeRecord? Own) _shown;
     private volatile MemberStanding _standing = new(MemberState.Joining, "The store has not answered yet.", 0);
 
     /// <param name="orders">Learns the token of the scheduler in office with every beat.</param>
@@ -49,8 +53,17 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
         _record = seat.Record;
         _identity = seat.Identity;
         _table = new MemberTable(seat.Record.Id, seat.Record.MinProtocol, seat.Record.MaxProtocol, options, time);
+        _pace = new BeatPace(options.HeartbeatInterval, new Random(SeedOf(seat.Record.Id)));
+        _agreeing = new OpenQuestion<ClusterIdentity?, ClusterIdentity>(store.AgreeAsync, options.AnswerPatience, time);
+        _joining = new OpenQuestion<JoinRequest, JoinReply>(store.JoinAsync, options.AnswerPatience, time);
+        _beating = new OpenQuestion<BeatRequest, BeatReply>(store.BeatAsync, options.AnswerPatience, time);
+        _renewing = new OpenQuestion<long, BeatOutcome>(
+            (incarnation, limit) => store.RenewAsync(seat.Record.Id, incarnation, seat.Owner, limit), options.AnswerPatience, time);
         store.Changed += Wake;
     }
+
+    /// <summary>Told with every heartbeat that was answered where the log of removals stands (<see cref="BeatReply.RemovalMark"/>). Must be quick.</summary>
+    public event Action<string>? RemovalsNoted;
 
     public NodeId Self => _seat.Record.Id;
 
@@ -158,19 +171,19 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
     {
         try
         {
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            using var timer = _time.CreateTimer(static state => ((CancellationTokenSource)state!).Cancel(), limit, _options.StoreTimeout, Timeout.InfiniteTimeSpan);
+            using var late = new CancellationTokenSource(_options.StoreTimeout, _time);
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, late.Token);
             if (_standing.State != MemberState.Member)
             {
                 await JoinAsync(isReturn: false, limit.Token).ConfigureAwait(false);
             }
 
-            if (_standing.State == MemberState.Member)
+            if (_standing.State != MemberState.Member || await BeatAsync(limit.Token).ConfigureAwait(false))
             {
-                await BeatAsync(limit.Token).ConfigureAwait(false);
+                Figures.StoreAnswered();
             }
 
-            Figures.StoreAnswered();
+            _refusals = 0;
         }
         catch (Exception exception) when (exception is StoreSilentException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
@@ -187,6 +200,18 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
     }
 
     private static bool IsSilence(Exception exception) => exception is StoreSilentException or OperationCanceledException;
+
+    /// <summary>The same for each run of a node, another one for each node.</summary>
+    private static int SeedOf(NodeId id)
+    {
+        var seed = 17;
+        foreach (var letter in id.Value)
+        {
+            seed = unchecked((seed * 31) + letter);
+        }
+
+        return seed;
+    }
 
     private static TaskCompletionSource NewHint() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -219,19 +244,20 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
     /// <summary>Waits for the next beat, or for a hint that comes earlier.</summary>
     private async Task RestAsync(long startedAt, CancellationToken cancellationToken)
     {
-        await Pause(HintPause).ConfigureAwait(false);
+        var rest = _pace.After(Current.Nodes.Length, _time.GetElapsedTime(startedAt), _refusals);
+        await Pause(rest.Least).ConfigureAwait(false);
         Task hint;
         lock (_lock)
         {
             hint = _hint.Task;
         }
 
-        var left = _options.HeartbeatInterval - _time.GetElapsedTime(startedAt);
-        if (left > TimeSpan.Zero)
+        if (rest.Most > rest.Least)
         {
             using var early = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            await Task.WhenAny(hint, Task.Delay(left, _time, early.Token)).ConfigureAwait(false);
+            await Task.WhenAny(hint, Task.Delay(rest.Most - rest.Least, _time, early.Token)).ConfigureAwait(false);
             await early.CancelAsync().ConfigureAwait(false);
+            await Pause(hint.IsCompleted ? rest.AfterHint : TimeSpan.Zero).ConfigureAwait(false);
         }
 
         lock (_lock)
@@ -252,6 +278,10 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
         }
 
         await _loop.ConfigureAwait(false);
+        _agreeing.Close();
+        _joining.Close();
+        _beating.Close();
+        _renewing.Close();
     }
 
     private void Wake()
@@ -270,7 +300,15 @@ public sealed partial class Membership : IClusterViews, IAsyncDisposable
             return;
         }
 
-        if (_feed.Publish(_table.ToView(Current.Epoch + 1, _identity, isMember ? Record : null)))
+        var own = isMember ? Record : null;
+        var shown = (_table.Edition, _table.IsFrozen, _identity, own);
+        if (shown == _shown)
+        {
+            return;
+        }
+
+        _shown = shown;
+        if (_feed.Publish(_table.ToView(Current.Epoch + 1, _identity, own)))
         {
             NoteIncompatible(Current);
         }

@@ -15,11 +15,17 @@ public sealed class MembershipFigures
     /// <summary>Turns in which it did not.</summary>
     public long StoreFailures => Volatile.Read(ref _failures);
 
+    /// <summary>Answers that came after the wait for them was over, and were used.</summary>
+    public long LateAnswers { get; internal set; }
+
     /// <summary>Timestamp of the first turn of the present silence; 0: the store answers.</summary>
     public long SilentSince => Volatile.Read(ref _silentSince);
 
     /// <summary>Times that another run took this node's id.</summary>
     public long Fences { get; internal set; }
+
+    /// <summary>Times that an operator declared this node gone while it lived.</summary>
+    public long Dismissals { get; internal set; }
 
     /// <summary>Nodes that were taken out of the view because they were silent.</summary>
     public long Departures { get; internal set; }

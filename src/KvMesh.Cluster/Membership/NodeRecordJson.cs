@@ -9,7 +9,7 @@ namespace KvMesh.Cluster.Membership;
 /// </summary>
 public static class NodeRecordJson
 {
-    /// <summary>Longest text of a record.</summary>
+    /// <summary>Longest text of a record in bytes.</summary>
     public const int MaxLength = 16 * 1024;
 
     public static string Write(NodeRecord record)
@@ -19,9 +19,9 @@ public static class NodeRecordJson
     }
 
     /// <summary>The record, or null when the text is none.</summary>
-    public static NodeRecord? TryRead(string text)
+    /// <param name="text">UTF-8.</param>
+    public static NodeRecord? TryRead(ReadOnlySpan<byte> text)
     {
-        ArgumentNullException.ThrowIfNull(text);
         try
         {
             return text.Length <= MaxLength ? JsonSerializer.Deserialize(text, RecordContext.Default.Fields)?.ToRecord() : null;

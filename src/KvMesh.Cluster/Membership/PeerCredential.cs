@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using KvMesh.Protocol.Native;
 
 namespace KvMesh.Cluster.Membership;
 
@@ -23,9 +24,11 @@ public sealed class PeerCredential
     private readonly byte[]? _key;
     private readonly string? _token;
     private readonly string _cluster;
+    private readonly NativeVersions _versions;
 
-    private PeerCredential(byte[]? key, string? token, string cluster)
+    private PeerCredential(byte[]? key, string? token, string cluster, NativeVersions? versions = null)
     {
+        _versions = versions ?? NativeVersions.Own;
         _key = key;
         _token = token;
         _cluster = cluster;
@@ -45,6 +48,16 @@ public sealed class PeerCredential
         return new PeerCredential(key.ToArray(), null, cluster);
     }
 
+    /// <summary>The same of a node that speaks these versions of the native protocol.</summary>
+    public PeerCredential Speaking(NativeVersions versions) => new(_key, _token, _cluster, versions);
+
+    /// <summary>With what a connection to a node begins. A node without a common version is in no view that anybody works with.</summary>
+    public PeerGreeting GreetingFor(NodeRecord node)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        return new PeerGreeting(TokenFor(node.Id), _versions.AgreeOn(node.MinProtocol, node.MaxProtocol) ?? _versions.Highest);
+    }
+
     /// <summary>The token to send to a node; null: send none.</summary>
     public string? TokenFor(NodeId node) => _key is null ? _token : Sign(node);
 
@@ -58,3 +71,8 @@ public sealed class PeerCredential
         return Prefix + Convert.ToHexStringLower(HMACSHA256.HashData(_key!, content));
     }
 }
+
+/// <summary>With what a node begins a connection to another.</summary>
+/// <param name="Token">Shown in the hello; null: none.</param>
+/// <param name="Version">Version of the native protocol in which both talk.</param>
+public readonly record struct PeerGreeting(string? Token, byte Version);

@@ -6,16 +6,27 @@ namespace KvMesh.Cluster.Placement;
 internal sealed class NodeBudget(NodeRecord record, NodeLoad load, PlacementOptions options)
 {
     private readonly double _seconds = options.Step.TotalSeconds * options.BandwidthShare;
-    private long _taken;
+    private long _taken = load.OpenBytes;
     private long _given;
 
     public NodeRecord Record => record;
 
     public NodeLoad Load => load;
 
-    public long InBytesLeft => Math.Max(0, (long)(load.InBytesPerSecond * _seconds) - _taken);
+    /// <summary>Bytes that orders of one step may bring here.</summary>
+    public long InShareBytes => (long)(load.InBytesPerSecond * _seconds);
 
-    public long OutBytesLeft => Math.Max(0, (long)(load.OutBytesPerSecond * _seconds) - _given);
+    /// <summary>Bytes that orders of one step may take from here.</summary>
+    public long OutShareBytes => (long)(load.OutBytesPerSecond * _seconds);
+
+    /// <summary>Whether nothing is on its way here.</summary>
+    public bool TakesNothing => _taken == 0;
+
+    public bool GivesNothing => _given == 0;
+
+    public long InBytesLeft => Math.Max(0, InShareBytes - _taken);
+
+    public long OutBytesLeft => Math.Max(0, OutShareBytes - _given);
 
     /// <summary>Free RAM, and the share of the rest that one plan may turn over.</summary>
     public long RoomBytesLeft => Math.Max(0, load.FreeBytes + (long)(load.CapacityBytes * options.TurnoverShare) - _taken);

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using KvMesh.Cluster.Placement.Scheduler;
+using KvMesh.Protocol.Admin;
 
 namespace KvMesh.Cluster.Placement;
 
@@ -14,10 +16,20 @@ public sealed class OrderBook(TimeProvider time)
     /// <summary>Orders that may be open at one time; a plan adds no more.</summary>
     public const int MaxOpen = 4_096;
 
+    /// <summary>How long what an operator cancelled is not ordered again.</summary>
+    public static readonly TimeSpan CancelMemory = TimeSpan.FromMinutes(5);
+
+    /// <summary>States as the admin API names them.</summary>
+    private const string Cancelled = "cancelled";
+    private const string Lost = "lost";
+
     private readonly Lock _lock = new();
     private readonly Dictionary<string, OrderEntry> _open = new(StringComparer.Ordinal);
+    private readonly Dictionary<long, string> _names = [];
     private readonly Queue<OrderEntry> _ended = new();
-    private readonly Queue<AuditLine> _audit = new();
+    private readonly UnsavedChanges _unsaved = new();
+    private Queue<AuditLine> _audit = new();
+    private ImmutableArray<OrderStatus> _inherited = [];
     private long _lastId;
     private bool _isPaused;
 
@@ -29,6 +41,18 @@ public sealed class OrderBook(TimeProvider time)
             lock (_lock)
             {
                 return _isPaused;
+            }
+        }
+    }
+
+    /// <summary>Orders of the schedulers before: those that were lost with their term, and those that operators cancelled lately. The latest first.</summary>
+    public ImmutableArray<OrderStatus> Inherited
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _inherited;
             }
         }
     }
@@ -51,6 +75,8 @@ public sealed class OrderBook(TimeProvider time)
                 if (_open.TryAdd(order.Name, entry))
                 {
                     _lastId++;
+                    _names.Add(entry.Id, order.Name);
+                    _unsaved.NoteOpen(entry);
                     opened.Add(entry);
                 }
             }
@@ -96,7 +122,95 @@ public sealed class OrderBook(TimeProvider time)
         lock (_lock)
         {
             _isPaused = isPaused;
+            _unsaved.NotePause();
             Note(actor, isPaused ? "pause" : "resume", "all orders");
+        }
+    }
+
+    /// <summary>Goes on as the scheduler before did, as a node heard it.</summary>
+    public void Inherit(bool isPaused)
+    {
+        lock (_lock)
+        {
+            if (isPaused && !_isPaused)
+            {
+                _isPaused = true;
+                _unsaved.NotePause();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Goes on where the schedulers before ended, as they wrote it down. Once, before anything else. Their open orders are closed as lost: nodes drop them at the
+    /// first word of a follower, and what is still missing is in its first plan. Returns how many.
+    /// </summary>
+    /// <param name="actor">Who follows.</param>
+    public int Inherit(JournalPage page, string actor)
+    {
+        ArgumentNullException.ThrowIfNull(page);
+        lock (_lock)
+        {
+            var now = time.GetUtcNow();
+            _audit = new Queue<AuditLine>(page.Audit.TakeLast(MaxEnded));
+            _isPaused = page.IsPaused;
+            _lastId = Math.Max(page.LastOrder, page.Orders.Select(order => order.Id).DefaultIfEmpty(0).Max());
+            var kept = page.Orders.Select(order => order.State is Cancelled ? order : order with { State = Lost, EndedAt = now, Message = "Its scheduler was followed by another one." });
+            _inherited = [.. kept.OrderByDescending(order => order.Id).Take(MaxEnded)];
+            foreach (var order in page.Orders)
+            {
+                if (order.State == Cancelled)
+                {
+                    _unsaved.Bar(order.Id, order.EndedAt ?? now);
+                }
+                else
+                {
+                    _unsaved.NoteGone(order.Id);
+                }
+            }
+
+            var lost = page.Orders.Count(order => order.State != Cancelled);
+            if (lost > 0)
+            {
+                Note(actor, "take over", $"{lost} open orders of the term before, closed as lost");
+            }
+
+            return lost;
+        }
+    }
+
+    /// <summary>What was not written down yet; null: nothing.</summary>
+    internal BookChanges? Unsaved(int mostOrders)
+    {
+        lock (_lock)
+        {
+            return _unsaved.Take(_isPaused, _lastId, mostOrders, time.GetUtcNow());
+        }
+    }
+
+    /// <summary>That much was.</summary>
+    internal void Saved(BookChanges changes)
+    {
+        lock (_lock)
+        {
+            _unsaved.Saved(changes);
+        }
+    }
+
+    /// <summary>Notes what an operator did to a node.</summary>
+    public void NoteAction(string actor, string action, string subject)
+    {
+        lock (_lock)
+        {
+            Note(actor, action, subject);
+        }
+    }
+
+    /// <summary>Orders that were given or wait to be.</summary>
+    public ImmutableArray<OrderEntry> ListOpen()
+    {
+        lock (_lock)
+        {
+            return [.. _open.Values];
         }
     }
 
@@ -117,7 +231,7 @@ public sealed class OrderBook(TimeProvider time)
         }
     }
 
-    private OrderEntry? Find(long id) => _open.Values.FirstOrDefault(entry => entry.Id == id);
+    private OrderEntry? Find(long id) => _names.TryGetValue(id, out var name) ? _open.GetValueOrDefault(name) : null;
 
     private void Change(OrderEntry entry)
     {
@@ -128,7 +242,10 @@ public sealed class OrderBook(TimeProvider time)
         }
 
         _open.Remove(entry.Order.Name);
-        _ended.Enqueue(entry with { EndedAt = time.GetUtcNow() });
+        _names.Remove(entry.Id);
+        entry = entry with { EndedAt = time.GetUtcNow() };
+        _unsaved.NoteEnded(entry);
+        _ended.Enqueue(entry);
         if (_ended.Count > MaxEnded)
         {
             _ended.Dequeue();
@@ -137,7 +254,9 @@ public sealed class OrderBook(TimeProvider time)
 
     private void Note(string actor, string action, string subject)
     {
-        _audit.Enqueue(new AuditLine(time.GetUtcNow(), actor, action, subject));
+        var line = new AuditLine(time.GetUtcNow(), actor, action, subject);
+        _unsaved.Note(line);
+        _audit.Enqueue(line);
         if (_audit.Count > MaxEnded)
         {
             _audit.Dequeue();

@@ -29,13 +29,23 @@ public sealed record PlacementInput
 /// <param name="OutBytesPerSecond">What was seen to be pulled from it.</param>
 /// <param name="Utilisation">Share of its outward bandwidth that foreground reads take now, 0 to 1.</param>
 public sealed record NodeLoad(
-    NodeId Node, long CapacityBytes, long FreeBytes, double InBytesPerSecond, double OutBytesPerSecond, double Utilisation);
+    NodeId Node, long CapacityBytes, long FreeBytes, double InBytesPerSecond, double OutBytesPerSecond, double Utilisation)
+{
+    /// <summary>Bytes of earlier orders that it has not carried out yet.</summary>
+    public long OpenBytes { get; init; }
+}
 
 /// <summary>A prefix, who holds how much of it, and who asks for it.</summary>
 /// <param name="Holdings">Runs of it that nodes hold; a node may hold several, which do not overlap.</param>
 /// <param name="Demand">Nodes at which it is asked for.</param>
 public sealed record PrefixState(ChainPrefix Prefix, ImmutableArray<Holding> Holdings, ImmutableArray<NodeDemand> Demand)
 {
+    /// <summary>Runs that earlier orders bring to nodes: they will hold them, and cannot give them yet.</summary>
+    public ImmutableArray<Holding> Coming { get; init; } = [];
+
+    /// <summary>Nodes that could not take it a moment ago: they are not asked again at once.</summary>
+    public ImmutableArray<NodeId> Barred { get; init; } = [];
+
     /// <summary>Requests for it per second, in the whole cluster.</summary>
     public double Rate => Demand.Sum(demand => demand.RequestsPerSecond);
 
@@ -55,4 +65,11 @@ public readonly record struct NodeDemand(NodeId Node, double RequestsPerSecond);
 /// <param name="ReturnsAt">When its next request is expected; null when nobody knows.</param>
 /// <param name="ReturnsTo">Where that request will enter; null: anywhere.</param>
 public sealed record SessionState(
-    string Tenant, string Sequence, KeyDigest Tail, int Replicas, DateTimeOffset? ReturnsAt, NodeId? ReturnsTo);
+    string Tenant, string Sequence, KeyDigest Tail, int Replicas, DateTimeOffset? ReturnsAt, NodeId? ReturnsTo)
+{
+    /// <summary>Nodes that hold all of the prefix and have no room to keep it: they are no copies of a pin.</summary>
+    public ImmutableArray<NodeId> Unkept { get; init; } = [];
+
+    /// <summary>Nobody named the time; it is as long after it was parked as it rested before.</summary>
+    public bool IsReturnGuessed { get; init; }
+}

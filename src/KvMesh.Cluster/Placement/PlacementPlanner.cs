@@ -10,7 +10,8 @@ public static class PlacementPlanner
 {
     private static readonly IPlacementRule[] Rules =
     [
-        new RestorePins(), new DrainNodes(), new PrefetchSessions(), new FollowDemand(), new RelieveHolders(), new SpreadLongPrefixes(),
+        new RestorePins(), new DrainNodes(), new PrefetchSessions(isGuessed: false), new PrefetchSessions(isGuessed: true),
+        new FollowDemand(), new RelieveHolders(), new SpreadLongPrefixes(),
     ];
 
     public static PlacementPlan Plan(PlacementInput input)

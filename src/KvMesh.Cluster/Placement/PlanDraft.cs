@@ -33,7 +33,7 @@ internal sealed class PlanDraft
         foreach (var state in input.Prefixes)
         {
             _prefixes[(state.Prefix.Tenant, state.Prefix.Tail)] = state;
-            foreach (var holding in state.Holdings.Where(holding => _nodes.ContainsKey(holding.Node)))
+            foreach (var holding in state.Holdings.Concat(state.Coming).Where(holding => _nodes.ContainsKey(holding.Node)))
             {
                 AddRun(state, holding.Node, (holding.FirstBlock, Math.Min(holding.FirstBlock + holding.Blocks, state.Prefix.Blocks)));
             }
@@ -101,7 +101,7 @@ internal sealed class PlanDraft
     public PlacementOrder? Pull(OrderKind kind, PrefixState state, NodeBudget target, int from, int end, double savedPerBlock, string reason)
     {
         var first = EndOfRun(state, target.Record.Id, from);
-        if (first >= end)
+        if (first >= end || state.Barred.Contains(target.Record.Id))
         {
             return null;
         }
@@ -155,6 +155,11 @@ internal sealed class PlanDraft
             (source.OutBytesLeft, $"{order.Sources[0]} gives no more in this step"),
             (isPromised ? long.MaxValue : target.RoomBytesLeft, $"{order.Target} would have to let too much go"));
         var blocks = (int)Math.Min(order.Blocks, room / blockBytes);
+        if (blocks == 0 && (isPromised || target.RoomBytesLeft >= blockBytes) && IsTurnOfLarge(state, target, source, blockBytes))
+        {
+            blocks = 1;
+        }
+
         if (blocks < order.Blocks)
         {
             _deferred.Add(new DeferredOrder(Part(order, order.FirstBlock + blocks, order.Blocks - blocks), why));
@@ -185,6 +190,22 @@ internal sealed class PlanDraft
         }
 
         return (int)(hash >> 1);
+    }
+
+    /// <summary>
+    /// A block that is larger than what a step may move goes alone, in one of as many steps as it fills: over them the shares hold. Which of them is the same on
+    /// every node, and another one for each prefix and target.
+    /// </summary>
+    private bool IsTurnOfLarge(PrefixState state, NodeBudget target, NodeBudget source, long blockBytes)
+    {
+        var share = Math.Min(Options.BytesPerStep, Math.Min(target.InShareBytes, source.OutShareBytes));
+        if (share <= 0 || share >= blockBytes || !target.TakesNothing || !source.GivesNothing || (Options.BytesPerStep < blockBytes && _orders.Count > 0))
+        {
+            return false;
+        }
+
+        var steps = (blockBytes + share - 1) / share;
+        return Input.Now.Ticks / Options.Step.Ticks % steps == Tie(state, target.Record.Id) % steps;
     }
 
     private static PlacementOrder Part(PlacementOrder order, int first, int blocks) => order with

@@ -141,7 +141,7 @@ public sealed partial class EmbeddedSequenceStore : ISequenceStore, IDisposable
         }
 
         var sequence = Find_NeedsLock(id);
-        if ((sequence?.Head.Version ?? 0) != write.ExpectedVersion)
+        if ((sequence?.Head.Version ?? 0) != write.ExpectedVersion || (sequence?.Head.Stamp ?? 0) != write.ExpectedStamp)
         {
             return new StoredHead(StoreStatus.Conflict, sequence?.Head);
         }

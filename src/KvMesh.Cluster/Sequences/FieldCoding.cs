@@ -43,11 +43,11 @@ internal sealed class FieldWriter
 
     public void Raw(ReadOnlySpan<byte> fields) => _buffer.Write(fields);
 
-    public byte[] Finish(byte format, long version)
+    public byte[] Finish(byte format, int stamp, long version)
     {
         var bytes = _buffer.WrittenSpan.ToArray();
         bytes.AsSpan(0, SequenceHeadFormat.PrefixBytes).Clear();
-        bytes[0] = format;
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, ((uint)stamp << (8 * SequenceHeadFormat.StampOffset)) | format);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(4), (uint)bytes.Length);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(SequenceHeadFormat.VersionOffset), version);
         return bytes;

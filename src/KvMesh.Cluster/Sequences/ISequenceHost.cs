@@ -45,3 +45,7 @@ public readonly record struct SequenceRows(SequenceRefusal Refusal, int Total, i
 /// <summary>A page of sequences.</summary>
 /// <param name="Next">What to list behind next; empty: that was all.</param>
 public readonly record struct SequencePage(SequenceRefusal Refusal, IReadOnlyList<SequenceInfo> Sequences, string Next, string Text);
+
+/// <summary>What a tenant's sequences take.</summary>
+/// <param name="Limit">The tenant's quota.</param>
+public readonly record struct TenantUsage(string Tenant, SequenceUsage Used, SequenceUsage Limit);

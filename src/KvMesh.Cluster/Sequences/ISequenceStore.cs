@@ -12,7 +12,7 @@ public interface ISequenceStore
     /// <summary>The stored head, or none.</summary>
     ValueTask<StoredHead> ReadAsync(SequenceId id, CancellationToken cancellationToken);
 
-    /// <summary>Writes head and new rows at once, if the stored head still has the version that was expected; else it gives the head that is there.</summary>
+    /// <summary>Writes head and new rows at once, if the stored head still has the version and the stamp that were expected; else it gives the head that is there.</summary>
     ValueTask<StoredHead> WriteAsync(SequenceId id, SequenceWrite write, CancellationToken cancellationToken);
 
     /// <summary>Own rows from an index on; fewer at the end. Never all of a long sequence at once.</summary>
@@ -54,12 +54,13 @@ public readonly record struct StoredHead(StoreStatus Status, SequenceHead? Head,
 
 /// <summary>One step: a head and the rows it adds.</summary>
 /// <param name="ExpectedVersion">Version that the head was made from; 0: none.</param>
+/// <param name="ExpectedStamp">Its stamp.</param>
 /// <param name="NewRows">To be written behind the own rows.</param>
 /// <param name="FirstNewRow">Own rows before them.</param>
 /// <param name="KeepUntil">Unix milliseconds until which head and rows are kept.</param>
 /// <param name="Now">The same clock's time at the moment.</param>
 public readonly record struct SequenceWrite(
-    SequenceHead Head, long ExpectedVersion, ReadOnlyMemory<SegmentRow> NewRows, int FirstNewRow, long KeepUntil, long Now);
+    SequenceHead Head, long ExpectedVersion, int ExpectedStamp, ReadOnlyMemory<SegmentRow> NewRows, int FirstNewRow, long KeepUntil, long Now);
 
 /// <summary>Rows in a store.</summary>
 /// <param name="First">Index of the first of them among the own rows.</param>
@@ -99,5 +100,6 @@ public sealed record TenantReport(
 /// <param name="Used">What all reported sequences take.</param>
 /// <param name="Given">What this node holds from now on, until it reports again or the lease time is over.</param>
 /// <param name="Ended">Sequences that had ended and were cleared away.</param>
+/// <param name="StoreTime">The store's time when it answered, Unix milliseconds; 0: it did not say.</param>
 public readonly record struct TenantShare(
-    StoreStatus Status, SequenceUsage Used, SequenceUsage Given, IReadOnlyList<SequenceEntry> Ended, string Text = "");
+    StoreStatus Status, SequenceUsage Used, SequenceUsage Given, IReadOnlyList<SequenceEntry> Ended, string Text = "", long StoreTime = 0);

@@ -4,12 +4,14 @@ namespace KvMesh.Cluster.Sequences;
 /// What this node may still spend of one tenant's quota, and what it has not told the store yet. A share is given for a time and counts as
 /// nothing once that is over; one report is under way at a time.
 /// </summary>
-internal sealed class QuotaShares(string tenant, SequenceHostOptions options, TimeProvider time) : IDisposable
+/// <param name="now">Unix milliseconds, as ends of sequences are reckoned.</param>
+internal sealed class QuotaShares(string tenant, SequenceHostOptions options, Func<long> now, TimeProvider time) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly SemaphoreSlim _reporting = new(1, 1);
     private readonly Dictionary<string, SequenceEntry> _changed = new(StringComparer.Ordinal);
     private SequenceUsage _free;
+    private SequenceUsage _used;
     private SequenceUsage _underWay;
     private SequenceUsage _untold;
     private long _givenAt;
@@ -25,6 +27,18 @@ internal sealed class QuotaShares(string tenant, SequenceHostOptions options, Ti
             lock (_lock)
             {
                 return Free_NeedsLock();
+            }
+        }
+    }
+
+    /// <summary>What the tenant's sequences take on all nodes, as the store last said.</summary>
+    public SequenceUsage Used
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _used;
             }
         }
     }
@@ -91,26 +105,36 @@ internal sealed class QuotaShares(string tenant, SequenceHostOptions options, Ti
         }
     }
 
-    /// <summary>Reports what changed and takes a share that covers <paramref name="need"/> if the quota has it.</summary>
+    /// <summary>Reports what changed and renews the share.</summary>
     /// <param name="isIdle">Nothing has to be kept at hand: what is not needed goes back.</param>
-    public async ValueTask<TenantShare> ReportAsync(ISequenceStore store, SequenceUsage need, bool isIdle, CancellationToken cancellationToken)
+    public async ValueTask<TenantShare> ReportAsync(ISequenceStore store, bool isIdle, CancellationToken cancellationToken) =>
+        (await ReportAsync(store, default, isIdle, cancellationToken).ConfigureAwait(false)).Share;
+
+    /// <summary>
+    /// As above, and sets <paramref name="cost"/> aside as <see cref="TrySpend"/> does, if the quota has it: the next report, which may begin at
+    /// once, leaves nothing free until it is answered.
+    /// </summary>
+    public ValueTask<(TenantShare Share, bool IsSetAside)> ReportAsync(ISequenceStore store, SequenceUsage cost, CancellationToken cancellationToken) =>
+        ReportAsync(store, SequenceUsage.Max(cost, default), isIdle: false, cancellationToken);
+
+    public void Dispose() => _reporting.Dispose();
+
+    private async ValueTask<(TenantShare Share, bool IsSetAside)> ReportAsync(
+        ISequenceStore store, SequenceUsage need, bool isIdle, CancellationToken cancellationToken)
     {
         await _reporting.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            var (report, told) = Begin(SequenceUsage.Max(need, default), isIdle);
+            var (report, told) = Begin(need, isIdle);
             var sentAt = time.GetTimestamp();
             var share = await store.ReportAsync(report, cancellationToken).ConfigureAwait(false);
-            End(report, told, share, sentAt);
-            return share;
+            return (share, End(report, told, share, need, sentAt));
         }
         finally
         {
             _reporting.Release();
         }
     }
-
-    public void Dispose() => _reporting.Dispose();
 
     private (TenantReport Report, SequenceUsage Told) Begin(SequenceUsage need, bool isIdle)
     {
@@ -123,20 +147,21 @@ internal sealed class QuotaShares(string tenant, SequenceHostOptions options, Ti
             var want = isQuiet ? default : options.ShareSize;
             var told = entries.Count == _changed.Count ? _untold : default;
             var report = new TenantReport(
-                tenant, options.Node, entries, _underWay + (_untold - told) + need, want, options.TenantLimit, options.LeaseTime, time.GetUtcNow().ToUnixTimeMilliseconds());
+                tenant, options.Node, entries, _underWay + (_untold - told) + need, want, options.TenantLimit, options.LeaseTime, now());
             _free = default;
             _wasUsed = false;
             return (report, told);
         }
     }
 
-    private void End(TenantReport report, SequenceUsage told, TenantShare share, long sentAt)
+    /// <summary>Takes the answer. Returns whether what was needed is set aside.</summary>
+    private bool End(TenantReport report, SequenceUsage told, TenantShare share, SequenceUsage need, long sentAt)
     {
         lock (_lock)
         {
             if (share.Status != StoreStatus.Ok)
             {
-                return;
+                return false;
             }
 
             foreach (var entry in report.Entries)
@@ -147,10 +172,21 @@ internal sealed class QuotaShares(string tenant, SequenceHostOptions options, Ti
                 }
             }
 
+            _used = share.Used;
+
             // The share covers what is under way, and what happened since the report was made.
             _untold -= told;
             _free = SequenceUsage.Max(share.Given - _underWay - _untold, default);
             _givenAt = sentAt;
+            if (!need.FitsInto(_free))
+            {
+                return false;
+            }
+
+            _free -= need;
+            _underWay += need;
+            _wasUsed |= !need.IsZero;
+            return true;
         }
     }
 

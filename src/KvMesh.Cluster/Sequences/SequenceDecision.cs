@@ -74,4 +74,6 @@ internal sealed record OpenFork : SequenceCommand
     public long Bytes { get; init; }
 
     public string Holder { get; init; } = "";
+
+    public bool LosslessOnly { get; init; }
 }

@@ -12,6 +12,12 @@ public sealed record SequenceHead
     /// <summary>Grows by one with every step; the store writes a head only over the version that it was made from.</summary>
     public long Version { get; init; }
 
+    /// <summary>
+    /// 24 bits that the step drew at random which wrote this version. After a failover of a store that lost steps another history may reach the same version; a
+    /// step is written only over the one that it was made from.
+    /// </summary>
+    public int Stamp { get; init; }
+
     public SequenceState State { get; init; } = SequenceState.Active;
 
     /// <summary>Who opened or resumed the sequence last knows it. Commands with another one change nothing.</summary>
@@ -51,12 +57,21 @@ public sealed record SequenceHead
 
     public SequenceOrigin Origin { get; init; } = SequenceOrigin.None;
 
+    /// <summary>Whether no copy of its blocks may lose anything. Never taken back: what was kept exact for it so far is what it counts on.</summary>
+    public bool LosslessOnly { get; init; }
+
     public PinStatus Pin { get; init; }
 
     /// <summary>Bytes that the pin takes from the quota.</summary>
     public long PinnedBytes { get; init; }
 
     public long ReturnAt { get; init; }
+
+    /// <summary>When it was parked; 0: it is not.</summary>
+    public long ParkedAt { get; init; }
+
+    /// <summary>How long it rested the last times, in milliseconds, oldest first (<see cref="RestTimes"/>).</summary>
+    public ImmutableArray<uint> Rests { get; init; } = [];
 
     public long ClosedAt { get; init; }
 
@@ -100,12 +115,16 @@ public sealed record SequenceHead
         Holder = Holder,
         Pin = Pin.Until > now ? Pin : Pin with { State = PinState.None },
         Origin = Origin,
+        LosslessOnly = LosslessOnly,
         Forks = Forks,
         CreatedAt = CreatedAt,
         TouchedAt = TouchedAt,
         ExpiresAt = ExpiresAt,
         IdleMilliseconds = IdleMilliseconds,
         ReturnAt = ReturnAt,
+        ParkedAt = ParkedAt,
+        Rests = Rests.Length,
+        UsualRestMilliseconds = RestTimes.Usual(Rests.AsSpan()),
     };
 }
 

@@ -7,26 +7,30 @@ using KvMesh.Protocol.Sequences;
 namespace KvMesh.Cluster.Sequences;
 
 /// <summary>
-/// The stored form of a head: u8 format 1, 3 × u8 zero, u32 bytes of all, i64 version, then fields. A field is a varint tag (number × 2,
+/// The stored form of a head: u8 format 1, u24 stamp of the step that wrote it, u32 bytes of all, i64 version, then fields. A field is a varint tag (number × 2,
 /// +1 for bytes behind a varint length) and its value. Numbers are never used twice and no field is required, so that versions N and
-/// N−1 of the program read each other's heads; fields that a reader does not know are kept and written again. The version stands at a fixed place
-/// for stores that compare it without reading the rest.
+/// N−1 of the program read each other's heads; fields that a reader does not know are kept and written again. Stamp and version stand at fixed places
+/// for stores that compare them without reading the rest.
 /// </summary>
 public static class SequenceHeadFormat
 {
     /// <summary>Where the version stands.</summary>
     public const int VersionOffset = 8;
 
+    /// <summary>Where the stamp stands, and its bytes. Versions of the program that know of none write 0 there.</summary>
+    public const int StampOffset = 1;
+    public const int StampBytes = 3;
+
     /// <summary>Bytes before the fields.</summary>
     public const int PrefixBytes = 16;
 
     private const byte Format = 1;
-    private const int KnownFields = 27;
+    private const int KnownFields = 30;
 
     // Append only.
     private const int State = 1, Epoch = 2, Scope = 3, Parts = 4, Holder = 5, Blocks = 6, Tokens = 7, Bytes = 8, Segments = 9, LastHash = 10,
         CreatedAt = 11, TouchedAt = 12, Idle = 13, ExpiresAt = 14, RowsId = 15, Forks = 16, OriginName = 17, OriginRowsId = 18, OriginSegments = 19,
-        OriginBlocks = 20, OriginDepth = 21, Pin = 22, PinnedBytes = 23, ReturnAt = 24, ClosedAt = 25, Recent = 26, OriginHash = 27;
+        OriginBlocks = 20, OriginDepth = 21, Pin = 22, PinnedBytes = 23, ReturnAt = 24, ClosedAt = 25, Recent = 26, OriginHash = 27, ParkedAt = 28, Rests = 29, Lossless = 30;
 
     /// <summary>Writes a head. When it would be too large, the oldest remembered requests go first.</summary>
     /// <exception cref="ArgumentException">It is too large even without them.</exception>
@@ -57,7 +61,11 @@ public static class SequenceHeadFormat
             return null;
         }
 
-        var head = new SequenceHead { Version = BinaryPrimitives.ReadInt64LittleEndian(source[VersionOffset..]) };
+        var head = new SequenceHead
+        {
+            Version = BinaryPrimitives.ReadInt64LittleEndian(source[VersionOffset..]),
+            Stamp = (int)(BinaryPrimitives.ReadUInt32LittleEndian(source) >> (8 * StampOffset)),
+        };
         var reader = new FieldReader(source[PrefixBytes..]);
         var unknown = new List<byte>();
         while (reader.TryNext(out var number, out var value, out var bytes, out var whole))
@@ -112,13 +120,16 @@ public static class SequenceHeadFormat
         writer.Number(PinnedBytes, (ulong)head.PinnedBytes);
         writer.Number(ReturnAt, (ulong)head.ReturnAt);
         writer.Number(ClosedAt, (ulong)head.ClosedAt);
+        writer.Number(ParkedAt, (ulong)head.ParkedAt);
+        writer.Bytes(Rests, RestBytes(head.Rests));
+        writer.Number(Lossless, head.LosslessOnly ? 1u : 0u);
         foreach (var request in head.Recent.AsSpan()[(head.Recent.Length - remembered)..])
         {
             writer.Bytes(Recent, RecentBytes(request));
         }
 
         writer.Raw(head.Unknown.Span);
-        return writer.Finish(Format, head.Version);
+        return writer.Finish(Format, head.Stamp, head.Version);
     }
 
     private static byte[] PinBytes(in PinStatus pin)
@@ -130,6 +141,17 @@ public static class SequenceHeadFormat
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(4), pin.Number);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(8), pin.Blocks);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(16), pin.Until);
+        return bytes;
+    }
+
+    private static byte[] RestBytes(ImmutableArray<uint> rests)
+    {
+        var bytes = new byte[rests.Length * sizeof(uint)];
+        for (var index = 0; index < rests.Length; index++)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(index * sizeof(uint)), rests[index]);
+        }
+
         return bytes;
     }
 
@@ -152,6 +174,9 @@ public static class SequenceHeadFormat
         OriginName => bytes.Length <= SequenceLimits.MaxNameCharacters ? head with { Origin = head.Origin with { Name = Encoding.UTF8.GetString(bytes) } } : null,
         OriginRowsId => head with { Origin = head.Origin with { RowsId = value } },
         RowsId => head with { RowsId = value },
+
+        // A later version may remember more: the latest are of use.
+        Rests => bytes.Length % sizeof(uint) == 0 ? head with { Rests = ReadRests(bytes) } : null,
 
         // A longer pin or request comes from a later version: what is known of it stands first.
         Pin => bytes.Length >= 24 ? head with { Pin = ReadPin(bytes) } : null,
@@ -179,12 +204,25 @@ public static class SequenceHeadFormat
         PinnedBytes => head with { PinnedBytes = value },
         ReturnAt => head with { ReturnAt = value },
         ClosedAt => head with { ClosedAt = value },
+        ParkedAt => head with { ParkedAt = value },
+        Lossless => head with { LosslessOnly = value != 0 },
         _ => null,
     };
 
     /// <summary>Room for one more: a later version of the program may remember more than this one.</summary>
     private static ImmutableArray<RememberedRequest> Latest(ImmutableArray<RememberedRequest> recent) =>
         recent.Length == SequenceLimits.RememberedRequests ? recent.RemoveAt(0) : recent;
+
+    private static ImmutableArray<uint> ReadRests(ReadOnlySpan<byte> bytes)
+    {
+        var rests = ImmutableArray.CreateBuilder<uint>(RestTimes.Kept);
+        for (var at = Math.Max(0, bytes.Length - (RestTimes.Kept * sizeof(uint))); at < bytes.Length; at += sizeof(uint))
+        {
+            rests.Add(BinaryPrimitives.ReadUInt32LittleEndian(bytes[at..]));
+        }
+
+        return rests.ToImmutable();
+    }
 
     private static PinStatus ReadPin(ReadOnlySpan<byte> bytes) => new(
         (PinState)bytes[0], BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]), bytes[1], bytes[2],

@@ -89,6 +89,7 @@ public sealed partial class SequenceHost
             Tokens = (long)(cut.StartToken + cut.Tokens),
             Bytes = (long)(cut.StartByte + cut.Bytes),
             Holder = fork.Holder,
+            LosslessOnly = fork.LosslessOnly,
         }, null);
     }
 

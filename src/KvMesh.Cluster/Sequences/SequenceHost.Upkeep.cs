@@ -67,7 +67,7 @@ public sealed partial class SequenceHost
         var status = StoreStatus.Ok;
         foreach (var quota in _quotas.Values.Where(quota => isThorough || quota.HasChanges))
         {
-            var share = await quota.ReportAsync(_store, default, isIdle: isThorough, cancellationToken).ConfigureAwait(false);
+            var share = await quota.ReportAsync(_store, isIdle: isThorough, cancellationToken).ConfigureAwait(false);
             Clear(quota.Tenant, share);
             status = share.Status == StoreStatus.Ok ? status : share.Status;
         }
@@ -94,13 +94,18 @@ public sealed partial class SequenceHost
             catch (Exception failure)
             {
                 LogUpkeepFailed(failure);
-                await Task.Delay(_options.ReportInterval, _time, CancellationToken.None).ConfigureAwait(false);
+                await Task.Delay(_options.ReportInterval, _time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
     }
 
     private void Clear(string tenant, in TenantShare share)
     {
+        if (share is { Status: StoreStatus.Ok, StoreTime: > 0 })
+        {
+            _storeTime = new ToldTime(share.StoreTime, _time.GetTimestamp());
+        }
+
         foreach (var entry in share.Ended ?? [])
         {
             if (_ended.Count < MaxEndedWaiting)
@@ -123,9 +128,11 @@ public sealed partial class SequenceHost
                 return;
             }
 
-            if (stored.Head is { } head && head.KeepUntil(_options.Rules) > Now)
+            if (stored.Head is { } head)
             {
-                QuotaOf(id.Tenant).Note(EntryOf(id, head));
+                // The store keeps a head as long as the sequence lives, by its own clock; this node's may be an hour off, and rows of a fork go with its origin.
+                var entry = EntryOf(id, head);
+                QuotaOf(id.Tenant).Note(entry with { EndsAt = Math.Max(entry.EndsAt, Now + (long)_options.EndSlack.TotalMilliseconds) });
                 continue;
             }
 

@@ -22,6 +22,7 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
     private readonly ConcurrentDictionary<string, QuotaShares> _quotas = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource _stopping = new();
     private Task _upkeep = Task.CompletedTask;
+    private volatile ToldTime? _storeTime;
 
     public SequenceHost(ISequenceStore store, SequenceHostOptions options, TimeProvider time, ILoggerFactory loggers)
     {
@@ -34,7 +35,14 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
 
     public SequenceEventFeed Events { get; } = new();
 
-    private long Now => _time.GetUtcNow().ToUnixTimeMilliseconds();
+    /// <summary>What each tenant's sequences take on all nodes together, as the store last said; part of its quota.</summary>
+    public IReadOnlyList<TenantUsage> Usages => [.. _quotas.Values.Select(quota => new TenantUsage(quota.Tenant, quota.Used, _options.TenantLimit))];
+
+    /// <summary>
+    /// The store's time, as it was last told and has gone on since by this process's own steady clock: whether a sequence has ended is one question with one
+    /// answer, and a node whose clock is ahead must not open a name anew over a sequence that lives.
+    /// </summary>
+    private long Now => _storeTime is { } told ? told.Time + (long)_time.GetElapsedTime(told.At).TotalMilliseconds : _time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>Begins to report to the store and to clear away what has ended.</summary>
     public void Start() => _upkeep = Task.Run(() => UpkeepAsync(_stopping.Token));
@@ -63,7 +71,7 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
 
     public async ValueTask<TenantShare> ReadUsageAsync(string tenant, CancellationToken cancellationToken)
     {
-        var share = await QuotaOf(tenant).ReportAsync(_store, default, isIdle: true, cancellationToken).ConfigureAwait(false);
+        var share = await QuotaOf(tenant).ReportAsync(_store, isIdle: true, cancellationToken).ConfigureAwait(false);
         Clear(tenant, share);
         return share;
     }
@@ -119,9 +127,28 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
 
     private async ValueTask<SequenceReply> StepAsync(SequenceId id, SequenceSlot slot, SequenceCommand command, CancellationToken cancellationToken)
     {
-        var quota = QuotaOf(id.Tenant);
+        var allowance = new StepAllowance(QuotaOf(id.Tenant));
+        try
+        {
+            return await StepAsync(id, slot, command, allowance, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            allowance.GiveBack();
+        }
+    }
+
+    private async ValueTask<SequenceReply> StepAsync(
+        SequenceId id, SequenceSlot slot, SequenceCommand command, StepAllowance allowance, CancellationToken cancellationToken)
+    {
+        var quota = allowance.Quota;
         var isFresh = false;
         var wasAsked = false;
+        if (_storeTime is null && await AskAsync(allowance, default, cancellationToken).ConfigureAwait(false) is { } silent)
+        {
+            return silent;
+        }
+
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
             if (!slot.IsKnown)
@@ -136,11 +163,11 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
                 isFresh = true;
             }
 
-            var decision = SequenceLogic.Apply(slot.Head, command, Now, NewRowsId(), quota.Free, _options.Rules);
+            var decision = SequenceLogic.Apply(slot.Head, command, Now, NewRowsId(), allowance.Free, _options.Rules);
             if (decision.Refusal == SequenceRefusal.QuotaExceeded && !wasAsked)
             {
                 wasAsked = true;
-                if (await AskAsync(quota, decision.Cost, cancellationToken).ConfigureAwait(false) is { } unavailable)
+                if (await AskAsync(allowance, decision.Cost, cancellationToken).ConfigureAwait(false) is { } unavailable)
                 {
                     return unavailable;
                 }
@@ -166,7 +193,7 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
                 continue;
             }
 
-            if (!quota.TrySpend(decision.Cost))
+            if (!allowance.TrySpend(decision.Cost))
             {
                 wasAsked = false;
                 continue;
@@ -188,9 +215,9 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
         SequenceId id, SequenceSlot slot, QuotaShares quota, SequenceDecision decision, CancellationToken cancellationToken)
     {
         var before = slot.Head;
-        var head = decision.Head!;
+        var head = decision.Head! with { Stamp = RandomNumberGenerator.GetInt32(1 << (8 * SequenceHeadFormat.StampBytes)) };
         var rows = decision.NewRow is { } row ? new[] { row } : ReadOnlyMemory<SegmentRow>.Empty;
-        var write = new SequenceWrite(head, before?.Version ?? 0, rows, head.OwnSegments - rows.Length, head.KeepUntil(_options.Rules), Now);
+        var write = new SequenceWrite(head, before?.Version ?? 0, before?.Stamp ?? 0, rows, head.OwnSegments - rows.Length, head.KeepUntil(_options.Rules), Now);
         slot.Forget();
         var isSettled = false;
         try
@@ -207,7 +234,8 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
                     slot.Know(head);
                     isSettled = true;
                     quota.Settle(decision.Cost, EntryOf(id, head));
-                    Events.Publish(new SequenceEvent(id, decision.Event!.Value, head.Version, head.TouchedAt));
+                    var endsPin = before is { Pin.State: not PinState.None } && head.Pin.State == PinState.None;
+                    Events.Publish(new SequenceEvent(id, decision.Event!.Value, head.Version, head.TouchedAt, endsPin, head.LosslessOnly));
                     return Reply(id, decision);
 
                 case StoreStatus.Conflict:
@@ -232,17 +260,17 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
         }
     }
 
-    private async ValueTask<SequenceReply?> AskAsync(QuotaShares quota, SequenceUsage cost, CancellationToken cancellationToken)
+    private async ValueTask<SequenceReply?> AskAsync(StepAllowance allowance, SequenceUsage cost, CancellationToken cancellationToken)
     {
-        var share = await quota.ReportAsync(_store, cost, isIdle: false, cancellationToken).ConfigureAwait(false);
-        Clear(quota.Tenant, share);
+        var share = await allowance.AskAsync(_store, cost, cancellationToken).ConfigureAwait(false);
+        Clear(allowance.Quota.Tenant, share);
         return share.Status == StoreStatus.Ok ? null : SequenceReply.Refuse(SequenceRefusal.Unavailable, share.Text);
     }
 
     private async ValueTask TellAsync(QuotaShares quota, SequenceEntry entry, CancellationToken cancellationToken)
     {
         quota.Note(entry);
-        Clear(quota.Tenant, await quota.ReportAsync(_store, default, isIdle: false, cancellationToken).ConfigureAwait(false));
+        Clear(quota.Tenant, await quota.ReportAsync(_store, isIdle: false, cancellationToken).ConfigureAwait(false));
     }
 
     private SequenceReply Reply(SequenceId id, in SequenceDecision decision) => new(
@@ -251,8 +279,10 @@ public sealed partial class SequenceHost : ISequenceHost, IAsyncDisposable
     private SequenceEntry EntryOf(SequenceId id, SequenceHead head) => new(
         id.Name, head.Version, SequenceUsage.Of(head), head.KeepUntil(_options.Rules) + (long)_options.EndSlack.TotalMilliseconds, head.Origin);
 
-    private QuotaShares QuotaOf(string tenant) => _quotas.GetOrAdd(tenant, static (name, host) => new QuotaShares(name, host._options, host._time), this);
+    private QuotaShares QuotaOf(string tenant) => _quotas.GetOrAdd(tenant, static (name, host) => new QuotaShares(name, host._options, () => host.Now, host._time), this);
 
     /// <summary>Never 0, which stands for none.</summary>
     private static ulong NewRowsId() => BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong))) | 1;
+
+    private sealed record ToldTime(long Time, long At);
 }

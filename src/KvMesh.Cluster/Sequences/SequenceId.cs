@@ -11,7 +11,9 @@ public readonly record struct SequenceId(string Tenant, string Name)
 
 /// <summary>What a command did, as news for schedulers and watchers. Events describe; they decide nothing.</summary>
 /// <param name="At">Unix milliseconds.</param>
-public readonly record struct SequenceEvent(SequenceId Id, SequenceEventKind Kind, long Version, long At);
+/// <param name="EndsPin">Whether the sequence had a pin before and has none now.</param>
+/// <param name="LosslessOnly">Whether its blocks may lose nothing.</param>
+public readonly record struct SequenceEvent(SequenceId Id, SequenceEventKind Kind, long Version, long At, bool EndsPin = false, bool LosslessOnly = false);
 
 /// <summary>Sent and listed: append only.</summary>
 public enum SequenceEventKind : byte

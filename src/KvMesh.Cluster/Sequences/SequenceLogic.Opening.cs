@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using KvMesh.Protocol;
+using KvMesh.Protocol.Keys;
 using KvMesh.Protocol.Sequences;
 
 namespace KvMesh.Cluster.Sequences;
@@ -6,14 +8,16 @@ namespace KvMesh.Cluster.Sequences;
 /// <summary>How sequences begin, and how forks hold on to what they share.</summary>
 public static partial class SequenceLogic
 {
+    /// <summary>Enough of a layout to tell two apart.</summary>
+    private const int LayoutBytesShown = 4;
+
     private static SequenceDecision Open(SequenceHead? head, OpenSequence open, long now, ulong rowsId, SequenceRules rules)
     {
         if (head is not null && head.State != SequenceState.Closed)
         {
             return head.Scope.Span.SequenceEqual(open.Scope.Span) && head.Parts == open.Parts
-                ? SequenceDecision.Change(
-                    head with { State = SequenceState.Active, Epoch = head.Epoch + 1, Holder = open.Holder, ReturnAt = 0 }, SequenceEventKind.Taken)
-                : SequenceDecision.Refuse(SequenceRefusal.AlreadyExists, $"The sequence exists with another scope, or with {head.Parts} parts instead of {open.Parts}.", head);
+                ? SequenceDecision.Change(Wake(head, open.Holder, now) with { LosslessOnly = head.LosslessOnly || open.LosslessOnly }, SequenceEventKind.Taken)
+                : SequenceDecision.Refuse(SequenceRefusal.AlreadyExists, $"The sequence exists {Describe(head.Scope.Span, head.Parts)}; it was to be opened {Describe(open.Scope.Span, open.Parts)}.", head);
         }
 
         if (RefuseName(head) is { } refusal)
@@ -31,8 +35,22 @@ public static partial class SequenceLogic
                 Holder = open.Holder,
                 IdleMilliseconds = (long)idle.TotalMilliseconds,
                 ExpiresAt = now + (long)lifetime.TotalMilliseconds,
+                LosslessOnly = open.LosslessOnly,
             },
             SequenceEventKind.Opened);
+    }
+
+    /// <summary>What must be the same for whoever takes a sequence.</summary>
+    private static string Describe(ReadOnlySpan<byte> scope, int parts)
+    {
+        if (!BlockScope.TryParse(scope, out var model, out var revision))
+        {
+            return $"with a scope of {scope.Length} bytes and parts: {parts}";
+        }
+
+        // Behind the names lie 32 bytes of layout and the number of the part.
+        var layout = Convert.ToHexStringLower(scope[^(Limits.ChainHashBytes + sizeof(uint))..][..LayoutBytesShown]);
+        return $"for model '{model}', revision '{revision}', layout {layout}…, parts: {parts}";
     }
 
     private static SequenceDecision OpenFork(SequenceHead? head, OpenFork fork, long now, ulong rowsId)
@@ -61,6 +79,7 @@ public static partial class SequenceLogic
                 Tokens = fork.Tokens,
                 Bytes = fork.Bytes,
                 LastHash = fork.LastHash,
+                LosslessOnly = fork.Parent.LosslessOnly || fork.LosslessOnly,
             },
             SequenceEventKind.Opened);
     }
@@ -96,10 +115,14 @@ public static partial class SequenceLogic
         ? SequenceDecision.Refuse(SequenceRefusal.Closed, $"The sequence was closed and {head.Forks} forks share its rows; its name is free when they have ended.", head)
         : null;
 
-    /// <summary>Epochs begin with the time, so that an owner of an earlier life of the name holds none that is in force now.</summary>
+    /// <summary>
+    /// Epochs follow the time, so that an owner of an earlier life of the name holds none that is in force now, nor one of a history that a store lost.
+    /// </summary>
+    private static long NextEpoch(SequenceHead? before, long now) => Math.Max((before?.Epoch ?? 0) + 1, now);
+
     private static SequenceHead Begin(SequenceHead? before, long now, ulong rowsId) => new()
     {
-        Epoch = Math.Max((before?.Epoch ?? 0) + 1, now),
+        Epoch = NextEpoch(before, now),
         RowsId = rowsId,
         CreatedAt = now,
         TouchedAt = now,

@@ -70,12 +70,29 @@ public static partial class SequenceLogic
         PinSequence pin => Pin(head, pin, now),
         ConfirmPin confirm => Confirm(head, confirm),
         ParkSequence park => SequenceDecision.Change(
-            head with { State = SequenceState.Parked, Holder = park.NextHolder, ReturnAt = park.ReturnAt }, SequenceEventKind.Parked),
-        ResumeSequence resume => SequenceDecision.Change(
-            head with { State = SequenceState.Active, Epoch = head.Epoch + 1, Holder = resume.Holder, ReturnAt = 0 }, SequenceEventKind.Resumed),
+            head with
+            {
+                State = SequenceState.Parked,
+                Holder = park.NextHolder,
+                ReturnAt = park.ReturnAt,
+                ParkedAt = head.State == SequenceState.Parked && head.ParkedAt > 0 ? head.ParkedAt : now,
+            },
+            SequenceEventKind.Parked),
+        ResumeSequence resume => SequenceDecision.Change(Wake(head, resume.Holder, now), SequenceEventKind.Resumed),
         CloseSequence => SequenceDecision.Change(
             head with { State = SequenceState.Closed, ClosedAt = now, Pin = default, PinnedBytes = 0, Holder = "", ReturnAt = 0 }, SequenceEventKind.Closed),
         _ => throw new ArgumentException($"{command.GetType().Name} is no command of a single sequence.", nameof(command)),
+    };
+
+    /// <summary>The head in other hands; when it was parked, with one rest more.</summary>
+    private static SequenceHead Wake(SequenceHead head, string holder, long now) => head with
+    {
+        State = SequenceState.Active,
+        Epoch = NextEpoch(head, now),
+        Holder = holder,
+        ReturnAt = 0,
+        Rests = head is { State: SequenceState.Parked, ParkedAt: > 0 } ? RestTimes.Add(head.Rests, now - head.ParkedAt) : head.Rests,
+        ParkedAt = 0,
     };
 
     /// <summary>An owner must name the epoch in force. Taking needs none, and neither do operators and the scheduler, who name 0.</summary>
@@ -142,9 +159,15 @@ public static partial class SequenceLogic
                 head with { Pin = head.Pin with { Until = until } }, head.Pin.State == PinState.Held ? SequenceEventKind.PinHeld : SequenceEventKind.PinPending);
         }
 
-        var next = new PinStatus(PinState.Pending, head.Pin.Number + 1, (byte)pin.Replicas, 0, head.Blocks, until);
+        var number = head.Pin.Number == 0 ? FirstPinNumber(head) : head.Pin.Number + 1;
+        var next = new PinStatus(PinState.Pending, number, (byte)pin.Replicas, 0, head.Blocks, until);
         return SequenceDecision.Change(head with { Pin = next, PinnedBytes = head.Bytes * pin.Replicas }, SequenceEventKind.PinPending);
     }
+
+    /// <summary>
+    /// Begins anywhere, by the random name of the rows: whoever verified a pin of an earlier life of the sequence's name must not confirm one of this life.
+    /// </summary>
+    private static uint FirstPinNumber(SequenceHead head) => (uint)(head.RowsId >> 33) + 1;
 
     private static SequenceDecision Confirm(SequenceHead head, ConfirmPin confirm)
     {

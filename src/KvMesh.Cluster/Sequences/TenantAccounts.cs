@@ -10,41 +10,40 @@ internal sealed class TenantAccounts
     private readonly SortedSet<string> _names = new(StringComparer.Ordinal);
     private readonly SortedSet<(long EndsAt, string Name)> _ends = [];
     private readonly Dictionary<string, (SequenceUsage Held, DateTimeOffset Until)> _leases = new(StringComparer.Ordinal);
+    private readonly SortedSet<(DateTimeOffset Until, string Node)> _leaseEnds = [];
     private SequenceUsage _used;
+    private SequenceUsage _held;
 
     public bool IsEmpty => _entries.Count == 0;
 
     public SequenceUsage Used => _used;
 
-    /// <param name="now">The store's own time, for leases: nodes' clocks may differ.</param>
+    /// <param name="now">The store's own time, for leases and ends: nodes' clocks may differ.</param>
     public TenantShare Report(TenantReport report, DateTimeOffset now)
     {
+        var time = now.ToUnixTimeMilliseconds();
         foreach (var entry in report.Entries)
         {
-            Put(entry);
+            // An end is told as a time from the caller's now.
+            Put(entry with { EndsAt = time + (entry.EndsAt - report.Now) });
         }
 
-        var ended = TakeEnded(report.Now);
-        _leases.Remove(report.Node);
-        var free = report.Limit - _used;
-        foreach (var (node, lease) in _leases.ToList())
+        var ended = TakeEnded(time);
+        Drop(report.Node);
+        while (_leaseEnds.Count > 0 && _leaseEnds.Min.Until <= now)
         {
-            if (lease.Until <= now)
-            {
-                _leases.Remove(node);
-                continue;
-            }
-
-            free -= lease.Held;
+            Drop(_leaseEnds.Min.Node);
         }
 
-        var given = Share(report, SequenceUsage.Max(free, default));
+        var given = Share(report, SequenceUsage.Max(report.Limit - _used - _held, default));
         if (!given.IsZero)
         {
             _leases[report.Node] = (given, now + report.LeaseTime);
+            _leaseEnds.Add((now + report.LeaseTime, report.Node));
+            _held += given;
         }
 
-        return new TenantShare(StoreStatus.Ok, _used, given, ended);
+        return new TenantShare(StoreStatus.Ok, _used, given, ended, StoreTime: time);
     }
 
     /// <summary>Takes the entry unless a later one is known.</summary>
@@ -81,6 +80,15 @@ internal sealed class TenantAccounts
         var need = SequenceUsage.Min(report.Need, free);
         var rest = free - need;
         return need + SequenceUsage.Min(report.Want, new SequenceUsage(rest.Sequences / 4, rest.Segments / 4, rest.PinnedBytes / 4));
+    }
+
+    private void Drop(string node)
+    {
+        if (_leases.Remove(node, out var lease))
+        {
+            _leaseEnds.Remove((lease.Until, node));
+            _held -= lease.Held;
+        }
     }
 
     private List<SequenceEntry> TakeEnded(long now)

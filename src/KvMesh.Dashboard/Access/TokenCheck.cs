@@ -21,7 +21,8 @@ internal sealed class TokenCheck(NodeAddress node, TimeProvider time)
     /// <summary>Longer than any token that a node makes.</summary>
     public const int MaxTokenCharacters = 512;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    /// <summary>A busy node is late and not gone: whoever waits for the page would only ask again.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     public async Task<TokenVerdict> AskAsync(string token, CancellationToken cancellationToken)
     {

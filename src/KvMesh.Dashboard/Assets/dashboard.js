@@ -3,9 +3,10 @@
 (() => {
   "use strict";
   const signInAgain = 4401, allViewsTaken = 4429;
-  const retryMilliseconds = 1000, silenceMilliseconds = 8000, hiddenMilliseconds = 60000;
+  const retryMilliseconds = 1000, glanceMilliseconds = 2000;
   const board = document.getElementById("board");
   const lost = document.getElementById("lost");
+  const patience = +board.dataset.patience;
   let socket = null, heardAt = Date.now(), retry = 0, hide = 0;
 
   const connect = () => {
@@ -75,29 +76,53 @@
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
     for (const { name } of [...old.attributes]) {
-      if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+      // What is folded out stays so.
+      if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
     }
   };
 
   setInterval(() => {
     const silent = Date.now() - heardAt;
-    if (document.hidden || silent < 3000) return;
+    if (document.hidden || silent < patience) return;
     lost.textContent = "The dashboard does not answer. These figures are from " + Math.round(silent / 1000) + " s ago. Trying again every second.";
     lost.hidden = false;
     document.documentElement.classList.add("stale");
-    if (silent > silenceMilliseconds && socket && socket.readyState === WebSocket.OPEN) {
+    if (silent > patience + 5000 && socket && socket.readyState === WebSocket.OPEN) {
       heardAt += retryMilliseconds;
       disconnect();
       connect();
     }
   }, 1000);
 
-  // A page that nobody sees gives its place back after a while.
+  // A page that nobody sees asks for nothing and gives its place back; a glance at another tab does not count.
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hide);
-    if (document.hidden) hide = setTimeout(disconnect, hiddenMilliseconds);
+    if (document.hidden) hide = setTimeout(disconnect, glanceMilliseconds);
     else if (!socket) { heardAt = Date.now(); connect(); }
   });
+
+  // The question before an action comes up over the page; without this script, or when it cannot be had, it is a page of its own.
+  document.addEventListener("click", async event => {
+    const link = event.target.closest && event.target.closest("a[data-question]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    const answer = await fetch(link.href).catch(() => null);
+    const letter = answer && answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".question");
+    if (!letter) { location.href = link.href; return; }
+    const dialog = document.createElement("dialog");
+    dialog.append(...letter.childNodes);
+    const title = dialog.querySelector("h1");
+    title.id = "question";
+    dialog.setAttribute("aria-labelledby", "question");
+    dialog.addEventListener("close", () => dialog.remove());
+    dialog.querySelector(".back").addEventListener("click", back => { back.preventDefault(); dialog.close(); });
+    document.body.append(dialog);
+    dialog.showModal();
+    dialog.querySelector("button").focus();
+  });
+
+  // What an action came to is said once: loading the page again must not say it again.
+  if (document.getElementById("done")) history.replaceState(null, "", location.pathname);
 
   // Values under the pointer, read back from the drawn lines.
   const pointers = new Map();
@@ -171,5 +196,5 @@
     if (tip) tip.remove();
   };
 
-  connect();
+  if (!document.hidden) connect();
 })();

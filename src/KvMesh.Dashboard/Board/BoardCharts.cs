@@ -14,26 +14,31 @@ public sealed record BoardCharts(ChartModel Throughput, ChartModel Latency, Char
     {
         var series = new HistorySeries(picture.History, window);
         var tiers = picture.Status?.Tiers ?? [];
+        string[] far = [.. (picture.Status?.FarTiers ?? []).Select(tier => tier.Name)];
         return new BoardCharts(
-            ThroughputOf(series, window, recent),
+            ThroughputOf(series, window, recent, far),
             LatencyOf(series, window, recent),
-            HitRatioOf(series, window, recent, tiers),
+            HitRatioOf(series, window, recent, [.. tiers.Select(tier => tier.Name), .. far]),
             OccupancyOf(series, window, tiers),
             EvictionsOf(series, window, recent, tiers));
     }
 
-    private static ChartModel ThroughputOf(HistorySeries series, TimeWindow window, RecentFigures recent)
+    private static ChartModel ThroughputOf(HistorySeries series, TimeWindow window, RecentFigures recent, IReadOnlyList<string> far)
     {
         var read = series.Mean(sample => sample.BytesOut);
         var written = series.Mean(sample => sample.BytesIn);
+        List<ChartSeries> lines =
+        [
+            new("Read", "read", read, Figures.BytesPerSecond(recent.BytesOut), IsFilled: true),
+            new("Written", "write", written, Figures.BytesPerSecond(recent.BytesIn), IsFilled: true),
+            .. far.Select(name => new ChartSeries(
+                $"From {TierNames.FarName(name)}",
+                name,
+                series.Mean(sample => HistorySeries.FarTier(sample, name)?.BytesIn),
+                Figures.BytesPerSecond(RecentFigures.Mean(recent.LastSeconds, sample => HistorySeries.FarTier(sample, name)?.BytesIn ?? 0)))),
+        ];
         return new ChartModel(
-            ChartUnit.BytesPerSecond,
-            ChartScale.Linear(read.Concat(written), LeastBytesPerSecond),
-            [
-                new ChartSeries("Read", "read", read, Figures.BytesPerSecond(recent.BytesOut), IsFilled: true),
-                new ChartSeries("Written", "write", written, Figures.BytesPerSecond(recent.BytesIn), IsFilled: true),
-            ],
-            window);
+            ChartUnit.BytesPerSecond, ChartScale.Linear(lines.SelectMany(line => line.Values), LeastBytesPerSecond), lines, window);
     }
 
     private static ChartModel LatencyOf(HistorySeries series, TimeWindow window, RecentFigures recent)
@@ -55,17 +60,17 @@ public sealed record BoardCharts(ChartModel Throughput, ChartModel Latency, Char
     }
 
     /// <summary>The tiers stand on each other: the top edge is the hit ratio of the node.</summary>
-    private static ChartModel HitRatioOf(HistorySeries series, TimeWindow window, RecentFigures recent, IReadOnlyList<TierStatus> tiers)
+    private static ChartModel HitRatioOf(HistorySeries series, TimeWindow window, RecentFigures recent, IReadOnlyList<string> tiers)
     {
         var lines = new List<ChartSeries>();
         IReadOnlyList<double?>? floor = null;
         foreach (var tier in tiers)
         {
-            double? Ratio(HistorySample sample) => HistorySeries.Tier(sample, tier.Name)?.HitRatio;
+            double? Ratio(HistorySample sample) => HistorySeries.Tier(sample, tier)?.HitRatio ?? HistorySeries.FarTier(sample, tier)?.HitRatio;
             var below = floor;
             List<double?> top = [.. series.Mean(Ratio, sample => sample.Reads).Select((share, index) => share + (below?[index] ?? 0))];
             var lately = HistorySeries.WeightedMean(recent.LastMinute, Ratio, sample => sample.Reads);
-            lines.Add(new ChartSeries(TierNames.Of(tier.Name), tier.Name, top, Figures.Percent(lately), IsFilled: true, floor));
+            lines.Add(new ChartSeries(TierNames.Of(tier), tier, top, Figures.Percent(lately), IsFilled: true, floor));
             floor = top;
         }
 

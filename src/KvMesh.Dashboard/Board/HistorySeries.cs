@@ -65,6 +65,9 @@ internal sealed class HistorySeries
     public static TierSample? Tier(HistorySample sample, string name) =>
         sample.Tiers.FirstOrDefault(tier => tier.Name == name);
 
+    public static FarTierSample? FarTier(HistorySample sample, string name) =>
+        sample.FarTiers?.FirstOrDefault(tier => tier.Name == name);
+
     // The end of a second belongs to that second: 10:00:02.000 closes the point that began at 10:00:00.
     private static long PointOf(long at, long length) => (at - 1) / length;
 

@@ -9,8 +9,13 @@ internal static class TierNames
     {
         "host" => "RAM",
         "disk" => "Disk",
+        "peers" => "Other nodes",
+        "redis" => "Redis",
         _ => tier,
     };
+
+    /// <summary>In the middle of a sentence.</summary>
+    public static string FarName(string tier) => tier == "peers" ? "other nodes" : Of(tier);
 
     public static string Place(string tier) => tier switch
     {
@@ -26,6 +31,15 @@ internal static class TierNames
         "http" => "HTTP",
         "shm" => "Shared memory",
         _ => protocol,
+    };
+
+    public static string StateOf(FarTierStatus tier) => tier.State switch
+    {
+        "up" => "reachable",
+        "partly" => "some are left alone, because they failed",
+        "read-only" => "takes no blocks now",
+        "down" => "not asked now, because it failed",
+        _ => tier.State,
     };
 
     public static double? ShareUsed(TierStatus tier) =>

@@ -1,6 +1,6 @@
 using System.Text;
 using KvMesh.Dashboard.Access;
-using KvMesh.Dashboard.Board;
+using KvMesh.Dashboard.Actions;
 using KvMesh.Dashboard.Feed;
 using KvMesh.Dashboard.Views;
 using Microsoft.AspNetCore.Components;
@@ -9,15 +9,14 @@ using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace KvMesh.Dashboard.Pages;
 
-/// <summary>The pages: the board, the question for a token, and the word that all views are taken.</summary>
+/// <summary>The pages: those that stay up to date, the question for a token, and the word that all views are taken.</summary>
 internal sealed class PageEndpoints(
-    ViewerGate gate, ViewSlots slots, NodeFeeds feeds, FrameRenderer frames, Sessions sessions, SignInLimiter limiter, TokenCheck check,
-    TimeProvider time)
+    ViewerGate gate, ViewSlots slots, Sessions sessions, SignInLimiter limiter, TokenCheck check, TimeProvider time)
 {
     /// <summary>How long the first page waits for figures before it shows itself without them.</summary>
     private static readonly TimeSpan FirstPicturePatience = TimeSpan.FromSeconds(2);
 
-    public async Task<IResult> ShowBoardAsync(HttpContext context)
+    public async Task<IResult> ShowAsync(HttpContext context, LivePage page)
     {
         SetHeaders(context);
         var viewer = gate.Look(context);
@@ -32,21 +31,25 @@ internal sealed class PageEndpoints(
             return Page<FullPage>(StatusCodes.Status503ServiceUnavailable, new() { [nameof(FullPage.Limit)] = slots.Limit });
         }
 
-        using var look = feeds.Attach(viewer.Token);
-        var picture = await FirstPictureAsync(look.Feed, context.RequestAborted).ConfigureAwait(false);
+        using var look = page.Look(context.Request.Query, viewer);
+        var picture = await FirstPictureAsync(look, context.RequestAborted).ConfigureAwait(false);
         if (picture.State is FeedState.NeedsToken or FeedState.LacksRights)
         {
             var words = viewer.Token is null ? null : Explain(picture.State == FeedState.LacksRights ? TokenVerdict.LacksRights : TokenVerdict.Unknown);
             return AskForToken(words, StatusCodes.Status401Unauthorized);
         }
 
-        var window = TimeWindow.Parse(context.Request.Query["window"], picture.History.Count);
-        var html = Encoding.UTF8.GetString(await frames.RenderAsync(look.Feed, picture, window).ConfigureAwait(false));
-        return Page<BoardPage>(StatusCodes.Status200OK, new()
+        return Page<LivePageShell>(StatusCodes.Status200OK, new()
         {
-            [nameof(BoardPage.Html)] = html,
-            [nameof(BoardPage.Window)] = window,
-            [nameof(BoardPage.HasSession)] = viewer.Token is not null,
+            [nameof(LivePageShell.Html)] = Encoding.UTF8.GetString(await look.RenderAsync(picture).ConfigureAwait(false)),
+            [nameof(LivePageShell.Title)] = page.Title,
+            [nameof(LivePageShell.Address)] = page.Address,
+            [nameof(LivePageShell.Home)] = page.Home,
+            [nameof(LivePageShell.PatienceMilliseconds)] = page.PatienceMilliseconds,
+            [nameof(LivePageShell.Query)] = look.QueryOf(picture),
+            [nameof(LivePageShell.Window)] = look.WindowOf(picture),
+            [nameof(LivePageShell.HasSession)] = viewer.Token is not null,
+            [nameof(LivePageShell.Done)] = OperatorActions.DoneOf(context.Request.Query),
         });
     }
 
@@ -100,15 +103,15 @@ internal sealed class PageEndpoints(
         return TypedResults.Redirect(DashboardExtensions.BasePath);
     }
 
-    private async Task<NodePicture> FirstPictureAsync(NodeFeed feed, CancellationToken cancellationToken)
+    private async Task<Picture> FirstPictureAsync(ILook look, CancellationToken cancellationToken)
     {
         try
         {
-            return await feed.NewerThanAsync(0, cancellationToken).WaitAsync(FirstPicturePatience, time, cancellationToken).ConfigureAwait(false);
+            return await look.NewerThanAsync(0, cancellationToken).WaitAsync(FirstPicturePatience, time, cancellationToken).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
-            return feed.Current;
+            return look.Current;
         }
     }
 
@@ -121,19 +124,19 @@ internal sealed class PageEndpoints(
         _ => throw new ArgumentOutOfRangeException(nameof(verdict), verdict, null),
     };
 
-    private static RazorComponentResult<SignInPage> AskForToken(string? words, int status) =>
+    internal static RazorComponentResult<SignInPage> AskForToken(string? words, int status) =>
         Page<SignInPage>(status, new() { [nameof(SignInPage.Words)] = words });
 
-    private static RazorComponentResult<T> Page<T>(int status, Dictionary<string, object?> parameters)
+    internal static RazorComponentResult<T> Page<T>(int status, Dictionary<string, object?> parameters)
         where T : IComponent =>
         new RazorComponentResult<T>(parameters) { StatusCode = status };
 
-    private static void SetHeaders(HttpContext context)
+    internal static void SetHeaders(HttpContext context)
     {
         var headers = context.Response.Headers;
         headers.CacheControl = "no-store";
         headers.XContentTypeOptions = "nosniff";
-        
+
         // Not "no-referrer": browsers then send forms with the origin "null".
         headers["Referrer-Policy"] = "same-origin";
 

@@ -1,7 +1,7 @@
 using System.Net.WebSockets;
 using KvMesh.Dashboard.Access;
-using KvMesh.Dashboard.Board;
 using KvMesh.Dashboard.Feed;
+using KvMesh.Dashboard.Pages;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Hosting;
 
@@ -11,8 +11,7 @@ namespace KvMesh.Dashboard.Views;
 /// Keeps one open page up to date: a frame of HTML over a web socket with each new picture. A slow page skips pictures and never
 /// queues them. The page sends nothing.
 /// </summary>
-internal sealed class ViewSocket(
-    ViewerGate gate, ViewSlots slots, NodeFeeds feeds, FrameRenderer frames, TimeProvider time, IHostApplicationLifetime lifetime)
+internal sealed class ViewSocket(ViewerGate gate, ViewSlots slots, TimeProvider time, IHostApplicationLifetime lifetime)
 {
     /// <summary>Told to the page by the code of the closing frame; the script knows the same numbers.</summary>
     public const WebSocketCloseStatus SignInAgain = (WebSocketCloseStatus)4401;
@@ -21,7 +20,7 @@ internal sealed class ViewSocket(
     /// <summary>A page that takes no frame for so long has gone without saying so.</summary>
     private static readonly TimeSpan SendPatience = TimeSpan.FromSeconds(10);
 
-    public async Task RunAsync(HttpContext context)
+    public async Task RunAsync(HttpContext context, LivePage page)
     {
         if (!context.WebSockets.IsWebSocketRequest || !ViewerGate.IsFromOwnPage(context.Request))
         {
@@ -45,7 +44,7 @@ internal sealed class ViewSocket(
             }
             else
             {
-                await ShowAsync(context, socket, viewer, ending).ConfigureAwait(false);
+                await ShowAsync(context, socket, page, viewer, ending).ConfigureAwait(false);
             }
         }
         catch (Exception exception) when (exception is OperationCanceledException or WebSocketException or IOException)
@@ -54,14 +53,13 @@ internal sealed class ViewSocket(
         }
     }
 
-    private async Task ShowAsync(HttpContext context, WebSocket socket, Viewer viewer, CancellationTokenSource ending)
+    private async Task ShowAsync(HttpContext context, WebSocket socket, LivePage page, Viewer viewer, CancellationTokenSource ending)
     {
-        var window = TimeWindow.Parse(context.Request.Query["window"], historySeconds: 0);
-        using var look = feeds.Attach(viewer.Token);
+        using var look = page.Look(context.Request.Query, viewer);
         var gone = WaitUntilGoneAsync(socket, ending);
         try
         {
-            await SendFramesAsync(context, socket, look.Feed, window, ending.Token).ConfigureAwait(false);
+            await SendFramesAsync(context, socket, look, ending.Token).ConfigureAwait(false);
         }
         finally
         {
@@ -70,12 +68,12 @@ internal sealed class ViewSocket(
         }
     }
 
-    private async Task SendFramesAsync(HttpContext context, WebSocket socket, NodeFeed feed, TimeWindow window, CancellationToken cancellationToken)
+    private async Task SendFramesAsync(HttpContext context, WebSocket socket, ILook look, CancellationToken cancellationToken)
     {
         var seen = 0L;
         while (true)
         {
-            var picture = await feed.NewerThanAsync(seen, cancellationToken).ConfigureAwait(false);
+            var picture = await look.NewerThanAsync(seen, cancellationToken).ConfigureAwait(false);
             seen = picture.Version;
             if (picture.State is FeedState.NeedsToken or FeedState.LacksRights || !gate.Look(context).IsAdmitted)
             {
@@ -83,7 +81,7 @@ internal sealed class ViewSocket(
                 return;
             }
 
-            var frame = await frames.RenderAsync(feed, picture, window).ConfigureAwait(false);
+            var frame = await look.RenderAsync(picture).ConfigureAwait(false);
             using var patience = new CancellationTokenSource(SendPatience, time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellationToken);
             await socket.SendAsync(frame, WebSocketMessageType.Text, endOfMessage: true, either.Token).ConfigureAwait(false);

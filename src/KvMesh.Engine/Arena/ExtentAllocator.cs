@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Diagnostics.CodeAnalysis;
 using KvMesh.Protocol;
 
 namespace KvMesh.Engine.Arena;
@@ -19,7 +18,7 @@ internal sealed class ExtentAllocator
 {
     private readonly ExtentNodePool _nodes;
     private readonly HoleIndex _holes;
-    private readonly int[] _nodeAt;
+    private readonly GranuleMap _nodeAt;
     private readonly int _maxExtents;
     private int _last;
     private int _extents;
@@ -38,7 +37,7 @@ internal sealed class ExtentAllocator
         _maxExtents = maxExtents;
         _nodes = new ExtentNodePool((2 * maxExtents) + 2);
         _holes = new HoleIndex(_nodes);
-        _nodeAt = new int[capacityBytes / Limits.GranuleBytes];
+        _nodeAt = new GranuleMap((int)(capacityBytes / Limits.GranuleBytes));
         _last = _nodes.Rent(0, _nodeAt.Length, ExtentState.Cold);
         _nodeAt[0] = _last;
     }
@@ -172,7 +171,7 @@ internal sealed class ExtentAllocator
     /// <summary>The nearest extent below the hole or extent that begins at <paramref name="offset"/>.</summary>
     public bool TryGetPrevious(long offset, out long previousExtent)
     {
-        var index = _nodes[NodeAt(offset)].Previous;
+        var index = _nodes[_nodeAt.NodeAt(offset)].Previous;
         while (index != 0 && _nodes[index].State != ExtentState.Taken)
         {
             index = _nodes[index].Previous;
@@ -185,7 +184,7 @@ internal sealed class ExtentAllocator
     /// <summary>The nearest extent above the hole or extent that begins at <paramref name="offset"/>.</summary>
     public bool TryGetNext(long offset, out long nextExtent)
     {
-        var index = _nodes[NodeAt(offset)].Next;
+        var index = _nodes[_nodeAt.NodeAt(offset)].Next;
         while (index != 0 && _nodes[index].State != ExtentState.Taken)
         {
             index = _nodes[index].Next;
@@ -345,61 +344,21 @@ internal sealed class ExtentAllocator
         }
     }
 
-    /// <summary>
-    /// The node that a granule lies in. Looks for the nearest first granule on both sides in steps that double, so that many
-    /// reservations cost little in whatever order they come.
-    /// </summary>
+    /// <summary>The node that a granule lies in.</summary>
     private int NodeCovering(int granule)
     {
-        var nodeAt = _nodeAt.AsSpan();
-        var low = granule + 1;
-        var high = granule + 1;
-        for (var step = 64; ; step = Math.Min(step * 2, 1 << 20))
-        {
-            var below = Math.Max(0, low - step);
-            var before = nodeAt[below..low].LastIndexOfAnyExcept(0);
-            if (before >= 0)
-            {
-                return nodeAt[below + before];
-            }
-
-            low = below;
-            var above = (int)Math.Min(nodeAt.Length, (long)high + step);
-            var after = nodeAt[high..above].IndexOfAnyExcept(0);
-            if (after >= 0)
-            {
-                return _nodes[nodeAt[high + after]].Previous;
-            }
-
-            high = above;
-        }
-    }
-
-    private int NodeAt(long offset)
-    {
-        var index = offset >= 0 && offset % Limits.GranuleBytes == 0 && offset < Bytes(_nodeAt.Length)
-            ? _nodeAt[offset / Limits.GranuleBytes]
-            : 0;
-        if (index == 0)
-        {
-            ThrowNoExtent(offset);
-        }
-
-        return index;
+        var nearest = _nodeAt.Nearest(granule, out var isBehind);
+        return isBehind ? _nodes[nearest].Previous : nearest;
     }
 
     private int TakenAt(long offset)
     {
-        var index = NodeAt(offset);
+        var index = _nodeAt.NodeAt(offset);
         if (_nodes[index].State != ExtentState.Taken)
         {
-            ThrowNoExtent(offset);
+            GranuleMap.ThrowNoExtent(offset);
         }
 
         return index;
     }
-
-    [DoesNotReturn]
-    private static void ThrowNoExtent(long offset) =>
-        throw new InvalidOperationException($"No extent of the arena begins at offset {offset}.");
 }

@@ -1,6 +1,8 @@
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.Host;
 using KvMesh.Protocol.Arena;
+using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Keys;
 
 namespace KvMesh.Engine.Blocks;
@@ -22,6 +24,8 @@ public sealed class Block
     private const int ReaderMask = Resident - 1;
 
     private readonly KeyBytes _key;
+    private readonly BlockFlags _flags;
+    private volatile bool _isKeptLossless;
     private int _word;
     private long _disk;
 
@@ -31,7 +35,7 @@ public sealed class Block
         Digest = digest;
         _key = new KeyBytes(key);
         PayloadBytes = payloadBytes;
-        Flags = flags;
+        _flags = flags;
         Related = related;
     }
 
@@ -49,6 +53,12 @@ public sealed class Block
             if (!Extent.IsNone)
             {
                 Tenant.Host.Arena.Descriptor(Extent.Descriptor).LastUse = value;
+            }
+
+            if (Encoded is { } copy)
+            {
+                // It may be given back at this moment: then the next user of that descriptor has a wrong place in an order, for the next process.
+                Tenant.Host.Arena.Descriptor(copy.Extent.Descriptor).LastUse = value;
             }
         }
     }
@@ -82,7 +92,7 @@ public sealed class Block
 
     internal KeyDigest Digest { get; }
 
-    internal BlockFlags Flags { get; }
+    internal BlockFlags Flags => _isKeptLossless ? _flags | BlockFlags.LosslessOnly : _flags;
 
     /// <summary>Digest of the parent, or of the block that a companion describes; see <see cref="BlockDescriptor.Parent"/>.</summary>
     internal KeyDigest Related { get; }
@@ -90,6 +100,9 @@ public sealed class Block
     internal bool HasParent => (Flags & BlockFlags.HasParent) != 0;
 
     internal bool IsContent => (Flags & BlockFlags.Content) != 0;
+
+    /// <summary>Whether no copy of it may lose anything: its writer said so, or somebody who refers to it did since.</summary>
+    internal bool IsLosslessOnly => (Flags & BlockFlags.LosslessOnly) != 0;
 
     internal bool IsCompanion => (Flags & BlockFlags.Companion) != 0;
 
@@ -102,16 +115,48 @@ public sealed class Block
     /// <summary>The other half of a pair that lives and dies together.</summary>
     internal Block? Companion;
 
+    /// <summary>Where it is in RAM. Once the block is in the index, it changes under the lock of its stripe and a claim only.</summary>
     internal Extent Extent;
     internal uint TableChecksum;
     internal uint TrailerChecksum;
+
+    /// <summary>
+    /// What its bytes have lost; null: they are those that were sealed. Changes together with <see cref="TableChecksum"/>, under the lock of its
+    /// stripe and a claim only, when the last exact copy leaves.
+    /// </summary>
+    internal Loss? Loss;
+
+    /// <summary>
+    /// What the copy on disk is, where it is not what the block is now: an encoding that loses something of a block whose exact copy is in RAM.
+    /// Changes while the block is held open, before <see cref="Disk"/> does; means nothing without a copy on disk.
+    /// </summary>
+    internal LossyCopy? LossyBelow;
+
+    /// <summary>
+    /// The block in fewer bytes, in RAM too; null: there is none. Comes under the lock of its stripe, while the block is held open or claimed; goes by
+    /// one exchange, and whoever makes it ends the block's hold on it.
+    /// </summary>
+    internal EncodedCopy? Encoded;
+
+    /// <summary>Its place among raw extents that need not stay; owned by <see cref="RawExtents"/>.</summary>
+    internal LinkedListNode<RawPlace>? RawPlace;
+
     internal uint Hits;
 
     /// <summary>Unix milliseconds; see <see cref="BlockDescriptor.LeaseUntil"/>.</summary>
     internal long LeaseUntil;
 
+    /// <summary>Unix milliseconds until which a pin keeps it; owned by the ledger of holds.</summary>
+    internal long HeldUntil;
+
+    /// <summary>Round in which this block, or one behind it, was found promised; negative: not promised. Owned by disk reclamation.</summary>
+    internal int PromiseMark;
+
     /// <summary>Unix milliseconds; see <see cref="BlockDescriptor.ExpiresAt"/>.</summary>
     internal long ExpiresAt;
+
+    /// <summary>Number of the record in which the block is being written to disk; 0: it is not. Whoever ends it meanwhile disowns the record.</summary>
+    internal long WritingSequence;
 
     /// <summary>Whether the copy on disk says an earlier expiry than <see cref="ExpiresAt"/>, so that it should be written again.</summary>
     internal bool IsExpiryNewer;
@@ -137,6 +182,9 @@ public sealed class Block
 
     internal bool IsResident => (Volatile.Read(ref _word) & (Resident | Dead)) == Resident;
 
+    /// <summary>Whether its bytes are in RAM, as they are or encoded.</summary>
+    internal bool IsInRam => IsResident || (Volatile.Read(ref Encoded) is not null && !IsDead);
+
     internal bool IsOnDisk => Volatile.Read(ref _disk) != 0;
 
     /// <summary>Where the copy on disk is; one word, because reclamation moves it under the feet of readers.</summary>
@@ -146,13 +194,16 @@ public sealed class Block
         set => Volatile.Write(ref _disk, Pack(value));
     }
 
+    /// <summary>Whether a lease or a pin keeps it at that moment, in Unix milliseconds.</summary>
+    internal bool IsPromisedAt(long now) => Volatile.Read(ref LeaseUntil) > now || Volatile.Read(ref HeldUntil) > now;
+
     /// <summary>Whether one thread is loading or evicting the block right now.</summary>
     internal bool IsClaimed => (Volatile.Read(ref _word) & Claimed) != 0;
 
     /// <summary>Bytes that the block takes, or would take, from an arena; what a lease on it counts for.</summary>
     internal long HeldBytes => Host.Extent.RoundUp(Host.Extent.BytesFor(PayloadBytes, _key.Length));
 
-    internal BlockTiers Tiers => (IsResident ? BlockTiers.Host : BlockTiers.None) | (IsOnDisk ? BlockTiers.Disk : BlockTiers.None);
+    internal BlockTiers Tiers => (IsInRam ? BlockTiers.Host : BlockTiers.None) | (IsOnDisk ? BlockTiers.Disk : BlockTiers.None);
 
     /// <summary>Holds the extent in place for one reader. False when the block is not in RAM, is being moved, or is gone.</summary>
     internal bool TryOpen()
@@ -202,11 +253,14 @@ public sealed class Block
         return TryTakeExtentOfDead();
     }
 
+    /// <summary>From now on no copy may lose anything. Under the lock of its stripe, where encoded copies come as well.</summary>
+    internal void KeepLossless_NeedsLock() => _isKeptLossless = true;
+
     /// <summary>The block's first appearance in RAM, before it is visible.</summary>
     internal void StartResident() => Volatile.Write(ref _word, Resident);
 
-    /// <summary>Marks the block as gone. False when it already was.</summary>
-    internal bool TryKill() => (Interlocked.Or(ref _word, Dead) & Dead) == 0;
+    /// <summary>Marks the block as gone for good. Once, by whoever took it out of the index, under the lock of its stripe.</summary>
+    internal void Kill() => Interlocked.Or(ref _word, Dead);
 
     /// <summary>Takes the extent of a dead block that nobody holds. Exactly one caller gets it.</summary>
     internal bool TryTakeExtentOfDead() => Interlocked.CompareExchange(ref _word, Dead, Dead | Resident) == (Dead | Resident);

@@ -72,6 +72,24 @@ internal sealed class BlockIndex
         block.Scope.Count(1);
     }
 
+    /// <summary>
+    /// Puts a block in the place of another one of the same key, in one write: a reader finds the one or the other, never neither. One that
+    /// had found the old block before finds it dead, and looks again.
+    /// </summary>
+    public void ReplaceNeedsLock(Block old, Block block)
+    {
+        ref var link = ref BucketOf(old.Digest);
+        while (!ReferenceEquals(link, old))
+        {
+            link = ref link!.Next;
+        }
+
+        block.Next = old.Next;
+        Volatile.Write(ref link, block);
+        old.Scope.Count(-1);
+        block.Scope.Count(1);
+    }
+
     /// <summary>Unlinks a block. False when it is not in the index.</summary>
     public bool RemoveNeedsLock(Block block)
     {

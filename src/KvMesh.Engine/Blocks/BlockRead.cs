@@ -20,7 +20,7 @@ public readonly struct BlockRead : IDisposable
     }
 
     /// <summary>The payload, in the arena.</summary>
-    public ReadOnlySpan<byte> Payload => _block.Tenant.Host.Arena.Data(_block.Extent.Offset, _block.PayloadBytes);
+    public ReadOnlySpan<byte> Payload => Trailer.Payload(_block.Tenant.Host.Arena, _block.Extent, _block.PayloadBytes);
 
     /// <summary>One CRC-32C per 64 KiB of payload.</summary>
     public ReadOnlySpan<uint> Checksums => Trailer.Table(_block.Tenant.Host.Arena, _block.Extent, _block.PayloadBytes);
@@ -29,6 +29,9 @@ public readonly struct BlockRead : IDisposable
     public uint TableChecksum => _block.TableChecksum;
 
     public int PayloadBytes => _block.PayloadBytes;
+
+    /// <summary>What the payload has lost; null: it is what was sealed. Does not change while the read is open.</summary>
+    public Loss? Loss => _block.Loss;
 
     /// <summary>Unix milliseconds after which the block is gone; 0 never.</summary>
     public long ExpiresAt => Volatile.Read(ref _block.ExpiresAt);
@@ -40,7 +43,7 @@ public readonly struct BlockRead : IDisposable
     public ulong Generation => _block.Tenant.Host.Arena.Descriptor(_block.Extent.Descriptor).Generation;
 
     /// <summary>Offset of the payload from the start of the arena's data area, in bytes.</summary>
-    public long ExtentOffset => _block.Extent.Offset;
+    public long PayloadOffset => _block.Extent.Offset + Host.Extent.PayloadOffset(_block.PayloadBytes);
 
     /// <summary>Whether this read is one of the sample that a door must verify before it sends (see <see cref="EngineOptions.VerifyOneReadIn"/>).</summary>
     public bool MustVerify { get; }
@@ -53,10 +56,12 @@ public readonly struct BlockRead : IDisposable
     {
         PayloadBytes = _block.PayloadBytes,
         TableChecksum = _block.TableChecksum,
+        Loss = _block.Loss,
         ExpiresAt = ExpiresAt,
         Traits = new BlockTraits
         {
             IsContent = _block.IsContent,
+            LosslessOnly = _block.IsLosslessOnly,
             Model = _block.Scope.Model,
             Revision = _block.Scope.Revision,
             ParentKey = _block.Parent is { } parent ? parent.Key : default,
@@ -65,6 +70,9 @@ public readonly struct BlockRead : IDisposable
     };
 
     internal Block Block => _block;
+
+    /// <summary>Bytes of the arena that stay in place while the read is open.</summary>
+    internal long HeldBytes => _block.Extent.AllocatedBytes;
 
     /// <summary>Checks the payload against its table. On a mismatch the block is quarantined; send nothing and answer a miss.</summary>
     public bool Verify()

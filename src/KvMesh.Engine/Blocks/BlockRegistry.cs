@@ -1,15 +1,16 @@
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.Events;
 using KvMesh.Engine.Host;
+using KvMesh.Protocol.Arena;
 using KvMesh.Protocol.Keys;
 
 namespace KvMesh.Engine.Blocks;
 
 /// <summary>
 /// Which blocks exist: index, chains and pairs, kept in step, and the news of every change. A block comes in by
-/// <see cref="Publish"/> and goes out by <see cref="Remove"/>, whatever the reason.
+/// <see cref="Publish"/> and goes out by <see cref="Remove(Block, BlockEventKind)"/>, whatever the reason.
 /// </summary>
-internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, DigestSecret secret, TimeProvider time)
+internal sealed partial class BlockRegistry(BlockIndex index, BlockEventLog events, DigestSecret secret, TimeProvider time)
 {
     private readonly PairLedger _pairs = new();
     private DiskTier? _disk;
@@ -21,18 +22,50 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
 
     public KeyDigest DigestOf(Tenant tenant, ReadOnlySpan<byte> key) => KeyDigest.Compute(secret, tenant.DigestId, key);
 
+    /// <summary>Returns once whoever seals this key now has ended: what comes later sees what the caller has set before.</summary>
+    public void AwaitSeal(KeyDigest digest)
+    {
+        lock (index.StripeOf(digest))
+        {
+        }
+    }
+
     /// <summary>The block that stands in the index under a digest, whoever's it is, visible or not.</summary>
     public Block? FindByDigest(KeyDigest digest) => index.Find(digest);
 
     /// <summary>The block of that key that a client may see now, or null.</summary>
     public Block? Find(Tenant tenant, ReadOnlySpan<byte> key)
     {
-        var block = index.Find(DigestOf(tenant, key), tenant, key);
-        return block is not null && IsVisible(block) ? block : null;
+        var digest = DigestOf(tenant, key);
+        while (index.Find(digest, tenant, key) is { } block)
+        {
+            if (IsVisible(block))
+            {
+                return block;
+            }
+
+            if (!block.IsDead)
+            {
+                return null;
+            }
+
+            // It left the index before it died: what took its place, if anything did, is found now.
+        }
+
+        return null;
     }
 
     /// <summary>Whether a client may see the block: not purged, not expired, and not half of an incomplete pair.</summary>
     public bool IsVisible(Block block) => !block.IsDead && !block.Scope.IsPurged && !IsExpired(block) && IsPairComplete(block);
+
+    /// <summary>Before a block that ends by itself can be seen, or right after it was given an end.</summary>
+    public static void NoteExpiry(Block block)
+    {
+        if (block.IsContent && Volatile.Read(ref block.ExpiresAt) != 0)
+        {
+            block.Tenant.Chains.NoteExpiring();
+        }
+    }
 
     public bool IsExpired(Block block) =>
         Volatile.Read(ref block.ExpiresAt) is var at && at != 0 && at <= time.GetUtcNow().ToUnixTimeMilliseconds();
@@ -54,6 +87,7 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
     /// <summary>Puts a block of an earlier process in, without news. False when the key is there already.</summary>
     public bool Restore(Block block)
     {
+        NoteExpiry(block);
         lock (index.StripeOf(block.Digest))
         {
             if (index.IsFull || index.Find(block.Digest, block.Tenant, block.Key) is not null)
@@ -83,19 +117,84 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
         block.Tenant.Chains.Attach(block, block.HasParent ? block.Related : null);
     }
 
+    /// <summary>Joins a block of content to its parent that came without it, from a node that did not have that one.</summary>
+    public void LinkLate(Block block, ReadOnlySpan<byte> parent)
+    {
+        if (!parent.IsEmpty && block is { IsContent: true, IsCompanion: false, Chain: null or { Parent: null } })
+        {
+            block.Tenant.Chains.Attach(block, DigestOf(block.Tenant, parent));
+        }
+    }
+
+    /// <summary>Takes the block of a key that a client may see now out of every tier. False when there is none.</summary>
+    public bool Remove(Tenant tenant, ReadOnlySpan<byte> key, BlockEventKind news)
+    {
+        while (Find(tenant, key) is { } block)
+        {
+            if (Remove(block, news))
+            {
+                return true;
+            }
+
+            // Somebody else removed it, or put another in its place, which is the one to remove then.
+        }
+
+        return false;
+    }
+
     /// <summary>Takes a block out of every tier. False when somebody else already has.</summary>
     public bool Remove(Block block, BlockEventKind news)
     {
         lock (index.StripeOf(block.Digest))
         {
+            if (block.IsDead)
+            {
+                return false;
+            }
+
+            RetractNeedsLock(block);
             if (!index.RemoveNeedsLock(block))
             {
                 return false;
             }
+
+            block.Kill();
         }
 
         Bury(block, news);
         return true;
+    }
+
+    /// <summary>Gives a block that was read from below its extent and a descriptor, unless it has gone meanwhile: then false. The caller has the claim.</summary>
+    public bool TryPlace(Block block, in Extent extent, Action<Block> publishDescriptor)
+    {
+        lock (index.StripeOf(block.Digest))
+        {
+            if (block.IsDead)
+            {
+                return false;
+            }
+
+            block.Extent = extent;
+            publishDescriptor(block);
+            return true;
+        }
+    }
+
+    /// <summary>
+    /// Takes the extent and the descriptor of a block that goes on encoded, or below RAM; the extent is the caller's, who has the claim, to give
+    /// back. A block whose copy there has lost something is that copy from here on.
+    /// </summary>
+    public Extent Displace(Block block)
+    {
+        lock (index.StripeOf(block.Digest))
+        {
+            var extent = block.Extent;
+            block.Tenant.Host.Descriptors.Withdraw(extent.Descriptor);
+            block.Extent = default;
+            BecomeWhatIsLeftNeedsLock(block);
+            return extent;
+        }
     }
 
     /// <summary>
@@ -140,6 +239,24 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
         events.Append(BlockEventKind.Promoted, block);
     }
 
+    /// <summary>
+    /// A record of the block may be on its way to disk, and says what does not hold any more: the block has died, or ends earlier. The process
+    /// may end when it has arrived and before its writer finds that out, and the next one would take it for the present state: its end is on
+    /// record before anybody is told of the change.
+    /// </summary>
+    public void DisownWrite(Block block)
+    {
+        if (Volatile.Read(ref block.WritingSequence) is not 0 and var sequence)
+        {
+            _disk!.Disown(sequence);
+            if (Volatile.Read(ref block.WritingSequence) != sequence)
+            {
+                // The writer was done, and the place of the record is known by now.
+                _disk.EndWrite(sequence);
+            }
+        }
+    }
+
     private bool TryPublish(
         Block block, in SealOptions options, Action<Block> beforeVisible, Block? expected, bool isAnyExpected, out SealStatus status)
     {
@@ -154,21 +271,48 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
                 return false;
             }
 
-            if (Refusal(block, isPresent, present is null, options) is { } refusal)
+            if (Refusal(block, present, isPresent, options) is { } refusal)
             {
                 status = refusal;
                 return true;
             }
 
             block.ExpiresAt = options.KeepExpiry && isPresent ? present!.ExpiresAt : options.ExpiresAt;
-            if (present is not null)
+            NoteExpiry(block);
+            var improved = isPresent && Improves(block, present!) ? present : null;
+            if (improved is not null)
             {
-                index.RemoveNeedsLock(present);
-                replaced = present;
+                // A promise to keep the block, and the other half of its pair, are the better copy's now; the next process finds the promise too.
+                PassPromises(improved, block);
+                _pairs.Inherit(improved, block);
+                if (improved.IsLosslessOnly)
+                {
+                    block.KeepLossless_NeedsLock();
+                }
             }
 
             beforeVisible(block);
-            index.AddNeedsLock(block);
+            if (improved is { IsLosslessOnly: true })
+            {
+                block.Tenant.Host.Arena.Descriptor(block.Extent.Descriptor).Marks = BlockMarks.LosslessOnly;
+            }
+
+            if (present is null)
+            {
+                index.AddNeedsLock(block);
+            }
+            else
+            {
+                // What the next process finds changes before what readers find does, and readers find one of the two at any moment.
+                RetractNeedsLock(present);
+                index.ReplaceNeedsLock(present, block);
+                present.Kill();
+                replaced = present;
+                if (improved is not null && PassPromises(improved, block))
+                {
+                    NotePromise(block);
+                }
+            }
         }
 
         if (replaced is not null)
@@ -182,26 +326,45 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
         return true;
     }
 
-    private SealStatus? Refusal(Block block, bool isPresent, bool isNew, in SealOptions options) => (isPresent, options.Condition) switch
+    private SealStatus? Refusal(Block block, Block? present, bool isPresent, in SealOptions options) => (isPresent, options.Condition) switch
     {
-        (true, _) when block.IsContent => SealStatus.AlreadyPresent,
-        (true, SealCondition.IfAbsent) or (false, SealCondition.IfPresent) => SealStatus.ConditionFailed,
-        _ when isNew && index.IsFull => SealStatus.Full,
+        (true, _) when block.IsContent && !Improves(block, present!) => SealStatus.AlreadyPresent,
+        (true, SealCondition.IfAbsent) when !block.IsContent => SealStatus.ConditionFailed,
+        (false, SealCondition.IfPresent) => SealStatus.ConditionFailed,
+        _ when present is null && index.IsFull => SealStatus.Full,
+        _ when options.Unless is { } isUnwanted && isUnwanted() => SealStatus.ConditionFailed,
         _ => null,
     };
 
+    /// <summary>Whether a block of content is exact and the one that is here is not, or may not stay so as long: it takes its place then.</summary>
+    private static bool Improves(Block block, Block present) =>
+        block is { IsContent: true, Loss: null } && present.IsContent && (present.Loss is not null || (block.IsLosslessOnly && !present.IsLosslessOnly));
+
     private static bool IsPairComplete(Block block) => !block.IsCompanion || Volatile.Read(ref block.Companion) is { IsDead: false };
 
-    /// <summary>The last rites of a block that has left the index: its links, its copies, its extent once nobody reads it.</summary>
-    private void Bury(Block block, BlockEventKind? news)
+    /// <summary>
+    /// A block that is about to be acknowledged as gone may not come back with the next process, though readers may keep its extent for long.
+    /// A block gets and loses its extent under this lock only, so that the descriptor is still its own.
+    /// </summary>
+    private static void RetractNeedsLock(Block block)
     {
-        if (!block.TryKill())
+        if (!block.Extent.IsNone)
         {
-            return;
+            block.Tenant.Host.Descriptors.Retract(block.Extent.Descriptor);
         }
 
+        if (block.Encoded is { } copy)
+        {
+            block.Tenant.Host.Descriptors.Retract(copy.Extent.Descriptor);
+        }
+    }
+
+    /// <summary>The last rites of a block that has left the index and is dead: its links, its copies, its extent once nobody reads it.</summary>
+    private void Bury(Block block, BlockEventKind? news)
+    {
         block.Tenant.Host.Forget(block);
         block.Tenant.Chains.Detach(block);
+        DisownWrite(block);
         if (block.IsOnDisk)
         {
             _disk?.Release(block.Disk, durable: true);
@@ -212,6 +375,7 @@ internal sealed class BlockRegistry(BlockIndex index, BlockEventLog events, Dige
             block.Tenant.Host.Free(block.Tenant, block.Extent, wasPublished: true);
         }
 
+        Interlocked.Exchange(ref block.Encoded, null)?.Close();
         if (news is { } kind)
         {
             events.Append(kind, block);

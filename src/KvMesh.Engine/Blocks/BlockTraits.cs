@@ -8,6 +8,9 @@ public readonly ref struct BlockTraits
     /// <summary>Whether the key names content, so that the first sealed writer wins.</summary>
     public bool IsContent { get; init; }
 
+    /// <summary>Whether no copy of it may lose anything, in any tier of any node.</summary>
+    public bool LosslessOnly { get; init; }
+
     /// <summary>Key of the block before this one in its chain; empty for the first block of a chain or when none is known.</summary>
     public ReadOnlySpan<byte> ParentKey { get; init; }
 
@@ -30,5 +33,6 @@ public readonly ref struct BlockTraits
     internal BlockFlags Flags =>
         (IsContent ? BlockFlags.Content : BlockFlags.None)
         | (CompanionOf.IsEmpty ? BlockFlags.None : BlockFlags.Companion)
+        | (LosslessOnly ? BlockFlags.LosslessOnly : BlockFlags.None)
         | (ParentKey.IsEmpty ? BlockFlags.None : BlockFlags.HasParent);
 }

@@ -18,6 +18,9 @@ internal sealed class ChainNode(KeyDigest digest)
     /// <summary>Nodes whose parent this is.</summary>
     public int Children;
 
+    /// <summary>Whether a block stood here and left: what was remembered of depths behind it does not hold while it is away. Under the ledger's lock.</summary>
+    public bool IsTorn;
+
     /// <summary>One of the children, and from child to child the others. Readers without the ledger's lock may see an old one.</summary>
     public ChainNode? FirstChild;
     public ChainNode? NextSibling;
@@ -75,21 +78,53 @@ internal sealed class ChainNode(KeyDigest digest)
 
         return 0;
     }
+
+    /// <summary>
+    /// Of this node and those behind it, which stood at the beginning of a chain until now. A reader that has just counted may remember an old depth
+    /// after that: it is too small, proves nothing and costs a walk.
+    /// </summary>
+    public void ForgetDepths()
+    {
+        var behind = new Stack<ChainNode>([this]);
+        while (behind.TryPop(out var node))
+        {
+            node._depth = 0;
+            for (var child = node.FirstChild; child is not null; child = child.NextSibling)
+            {
+                behind.Push(child);
+            }
+        }
+    }
 }
 
 /// <summary>
-/// Who follows whom among one tenant's blocks, and how many holes there are: places without a block that others follow. While
-/// there are none, a prefix match may gallop.
+/// Who follows whom among one tenant's blocks, and which places have no block that others follow. While nothing was torn out of a chain, a prefix match may
+/// gallop; a place whose block has yet to come only keeps the depth of what is behind it unknown.
 /// </summary>
 internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<KeyDigest, ChainNode> _holes = [];
     private volatile int _holeCount;
+    private volatile int _tornCount;
+    private volatile bool _hasExpiring;
 
-    public int Holes => _holeCount;
+    /// <summary>Places that a block has left though others follow it.</summary>
+    public int Holes => _tornCount;
 
-    /// <summary>A block is in the index. It looks for holes after that, and who makes a hole looks at the index after that.</summary>
+    /// <summary>
+    /// Whether a block may be invisible whose depth is remembered: there are holes that it left, or blocks that end by themselves, and one that
+    /// has ended makes its hole only when it is swept.
+    /// </summary>
+    public bool MayHaveGaps => _tornCount > 0 || _hasExpiring;
+
+    /// <summary>A block of content ends by itself. From then on this tenant's matches confirm every block: content seldom has an expiry.</summary>
+    public void NoteExpiring() => _hasExpiring = true;
+
+    /// <summary>
+    /// A block is in the index. It looks for holes after that, and who makes a hole looks at the index after that. Also for one that is there already
+    /// and came without its parent, when somebody names it.
+    /// </summary>
     public void Attach(Block block, KeyDigest? parent)
     {
         Interlocked.MemoryBarrier();
@@ -106,10 +141,12 @@ internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
                 return;
             }
 
-            if (_holes.Remove(block.Digest, out var ownHole))
+            // Behind a place whose block had yet to come no depth is known; behind one that was left, it is remembered.
+            var knowsDepths = true;
+            if (_holes.TryGetValue(block.Digest, out var ownHole))
             {
-                ownHole.Block = block;
-                block.Chain = ownHole;
+                knowsDepths = ownHole.IsTorn;
+                Fill(ownHole, block);
             }
 
             if (parent is { } digest)
@@ -117,11 +154,14 @@ internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
                 var node = block.Chain ??= new ChainNode(block.Digest) { Block = block };
                 if (node.Parent is null && digest != block.Digest)
                 {
+                    if (knowsDepths)
+                    {
+                        node.ForgetDepths();
+                    }
+
                     JoinUnlessCircular(node, NodeOf(digest));
                 }
             }
-
-            _holeCount = _holes.Count;
         }
     }
 
@@ -135,15 +175,13 @@ internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
                 node.Block = null;
                 if (node.Children > 0)
                 {
-                    Occupy(node);
+                    Occupy(node, isTorn: true);
                 }
                 else
                 {
                     ReleaseUpwards(node);
                 }
             }
-
-            _holeCount = _holes.Count;
         }
     }
 
@@ -159,7 +197,7 @@ internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
             {
                 if (parent.Block is null && parent.Children == 0)
                 {
-                    _holes.Remove(parent.Digest);
+                    Close(parent);
                 }
 
                 return;
@@ -183,7 +221,7 @@ internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
 
         // The parent may come at this moment and see no hole: the look after the hole is counted finds it.
         var node = new ChainNode(digest);
-        Occupy(node);
+        Occupy(node, isTorn: false);
         return node;
     }
 
@@ -191,31 +229,60 @@ internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
     /// A place without a block: a hole, unless the index has a block for it by now, which takes the place, or the hole is known
     /// already, which takes the children.
     /// </summary>
-    private void Occupy(ChainNode node)
+    private void Occupy(ChainNode node, bool isTorn)
     {
         if (_holes.TryGetValue(node.Digest, out var hole))
         {
+            Mark(hole, isTorn);
             Move(node, hole);
             return;
         }
 
         _holes.Add(node.Digest, node);
         _holeCount = _holes.Count;
+        Mark(node, isTorn);
         Interlocked.MemoryBarrier();
         if (find(node.Digest) is not { IsDead: false } block)
         {
             return;
         }
 
-        _holes.Remove(node.Digest);
         if (block.Chain is { } taken)
         {
+            Close(node);
             Move(node, taken);
             return;
         }
 
-        block.Chain = node;
-        node.Block = block;
+        Fill(node, block);
+    }
+
+    private void Mark(ChainNode hole, bool isTorn)
+    {
+        if (isTorn && !hole.IsTorn)
+        {
+            hole.IsTorn = true;
+            _tornCount++;
+        }
+    }
+
+    private void Fill(ChainNode hole, Block block)
+    {
+        hole.Block = block;
+        block.Chain = hole;
+        Close(hole);
+    }
+
+    /// <summary>A place is no hole any more: it has its block, or nobody follows it.</summary>
+    private void Close(ChainNode hole)
+    {
+        _holes.Remove(hole.Digest);
+        _holeCount = _holes.Count;
+        if (hole.IsTorn)
+        {
+            hole.IsTorn = false;
+            _tornCount--;
+        }
     }
 
     private void Move(ChainNode from, ChainNode to)
@@ -240,7 +307,7 @@ internal sealed class ChainLedger(Func<KeyDigest, Block?> find)
                 return;
             }
 
-            _holes.Remove(parent.Digest);
+            Close(parent);
             node = parent;
         }
     }

@@ -1,3 +1,5 @@
+using KvMesh.Protocol.Integrity;
+
 namespace KvMesh.Engine.Blocks;
 
 /// <summary>What became of a wish to write a block.</summary>
@@ -9,7 +11,10 @@ public enum ReserveStatus
     /// <summary>The content is here already; the bytes need not be sent.</summary>
     AlreadyPresent,
 
-    /// <summary>No space could be freed: what is left is leased, pinned or another tenant's share.</summary>
+    /// <summary>
+    /// No space could be freed: what is left is leased, pinned or another tenant's share. Or the tenant has blocks of as many models and
+    /// revisions as it may.
+    /// </summary>
     Full,
 
     /// <summary>The payload is longer than the node accepts.</summary>
@@ -50,6 +55,9 @@ public readonly record struct SealOptions
 
     /// <summary>Keeps the expiry of the block that is replaced.</summary>
     public bool KeepExpiry { get; init; }
+
+    /// <summary>Asked at the moment of the seal: true refuses the block. Null: nobody objects. It must be quick and call nobody.</summary>
+    internal Func<bool>? Unless { get; init; }
 }
 
 /// <summary>Why a block is read: only a use counts for retention.</summary>
@@ -73,7 +81,34 @@ public enum BlockTiers
 
 /// <summary>What is known of a block without reading it.</summary>
 public readonly record struct BlockInfo(
-    long PayloadBytes, BlockTiers Tiers, bool IsContent, long ExpiresAt, uint Hits, uint TableChecksum, string Model, string Revision);
+    long PayloadBytes, BlockTiers Tiers, bool IsContent, long ExpiresAt, uint Hits, uint TableChecksum, string Model, string Revision)
+{
+    /// <summary>Whether blocks that follow it in a chain are here.</summary>
+    public bool IsFollowed { get; init; }
+
+    /// <summary>Payload that comes with it when it is fetched from elsewhere: a companion brings its block.</summary>
+    public long FetchBytes { get; init; }
+
+    /// <summary>What it has lost; null: nothing, and a reader who wants every bit gets it.</summary>
+    public Loss? Loss { get; init; }
+
+    /// <summary>Whether no copy of it may lose anything.</summary>
+    public bool IsLosslessOnly { get; init; }
+
+    /// <summary>What its copy on disk has lost, where a better one is in RAM; null: nothing more.</summary>
+    public Loss? LossBelow { get; init; }
+
+    /// <summary>How it lies on disk, when it was inspected alone; null: as it is, or not at all.</summary>
+    public StoredForm? OnDisk { get; init; }
+}
+
+/// <summary>An encoding of a block.</summary>
+/// <param name="Codec">Kind of the codec.</param>
+/// <param name="Bytes">Bytes of the encoding.</param>
+public readonly record struct StoredForm(ushort Codec, int Bytes);
+
+/// <summary>Is shown a block. The key is valid during the call.</summary>
+public delegate void BlockVisitor(ReadOnlySpan<byte> key, in BlockInfo info);
 
 /// <summary>The part of a prefix that is here.</summary>
 /// <param name="Blocks">Blocks present from the first on, without a gap.</param>
@@ -82,4 +117,17 @@ public readonly record struct PrefixMatch(int Blocks, long LeasedUntil)
 {
     /// <summary>Of the blocks, the last ones that other tiers believe to hold: a promise without a lease, which may become a miss.</summary>
     public int Elsewhere { get; init; }
+}
+
+/// <summary>What became of a wish to keep a block for a pin.</summary>
+public enum HoldStatus
+{
+    /// <summary>Its bytes match their checksums, and it stays until the time is over.</summary>
+    Held,
+
+    /// <summary>It is not here, or was not what was sealed and is gone by now.</summary>
+    Missing,
+
+    /// <summary>As much of the node is kept for pins as may be.</summary>
+    Full,
 }

@@ -55,6 +55,28 @@ internal sealed class PairLedger
         }
     }
 
+    /// <summary>
+    /// A better copy of a half is about to take its place: the other half is its partner from here on. Under the lock of the half's stripe, which
+    /// nobody takes while holding this ledger's.
+    /// </summary>
+    public void Inherit(Block half, Block heir)
+    {
+        if (!_isUsed)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            if (half.Companion is { } other && ReferenceEquals(other.Companion, half))
+            {
+                half.Companion = null;
+                heir.Companion = other;
+                Volatile.Write(ref other.Companion, heir);
+            }
+        }
+    }
+
     /// <summary>One half is gone: returns the other, which has to go too.</summary>
     public Block? Part(Block block)
     {

@@ -5,11 +5,12 @@ namespace KvMesh.Engine.Blocks;
 /// <summary>
 /// Finds how far a chain of keys is here without a gap. A parent never leaves before its child, so where nothing has torn a
 /// hole it gallops: about two probes per doubling instead of one per block. The depth of the last block proves that its
-/// ancestors are there; where it does not, or holes are known, every block is confirmed.
+/// ancestors are there; where it does not, or holes or blocks with an expiry are known, every block is confirmed.
 /// </summary>
 internal sealed class PrefixMatcher(BlockRegistry registry)
 {
-    public int Match(Tenant tenant, KeyRun keys, out Block? deepest)
+    /// <param name="losslessOnly">Whether a block that has lost something counts as missing; what stands before it says nothing of what it has lost.</param>
+    public int Match(Tenant tenant, KeyRun keys, bool losslessOnly, out Block? deepest)
     {
         Span<byte> key = stackalloc byte[Limits.MaxKeyBytes];
         key = key[..keys.KeyBytes];
@@ -19,16 +20,16 @@ internal sealed class PrefixMatcher(BlockRegistry registry)
             return 0;
         }
 
-        if (tenant.Chains.Holes == 0)
+        if (!losslessOnly && !tenant.Chains.MayHaveGaps)
         {
             var matched = Gallop(tenant, keys, key, out deepest);
-            if (matched == 0 || (DepthOf(deepest!) == matched && tenant.Chains.Holes == 0))
+            if (matched == 0 || (DepthOf(deepest!) == matched && !tenant.Chains.MayHaveGaps))
             {
                 return matched;
             }
         }
 
-        return Walk(tenant, keys, key, out deepest);
+        return Walk(tenant, keys, key, losslessOnly, out deepest);
     }
 
     private static int DepthOf(Block block) => block.Chain?.Depth() ?? 1;
@@ -80,12 +81,12 @@ internal sealed class PrefixMatcher(BlockRegistry registry)
         return low + 1;
     }
 
-    private int Walk(Tenant tenant, KeyRun keys, Span<byte> key, out Block? deepest)
+    private int Walk(Tenant tenant, KeyRun keys, Span<byte> key, bool losslessOnly, out Block? deepest)
     {
         deepest = null;
         for (var index = 0; index < keys.Count; index++)
         {
-            if (Probe(tenant, keys, index, key) is not { } block)
+            if (Probe(tenant, keys, index, key) is not { } block || (losslessOnly && block.Loss is not null))
             {
                 return index;
             }

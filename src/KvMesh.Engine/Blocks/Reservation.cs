@@ -13,7 +13,7 @@ public sealed class Reservation
     internal Reservation(Block block) => Block = block;
 
     /// <summary>Where the payload goes. Not zeroed: every byte must be written before the seal.</summary>
-    public Span<byte> Payload => Host.Arena.Data(Block.Extent.Offset, Block.PayloadBytes);
+    public Span<byte> Payload => Trailer.Payload(Host.Arena, Block.Extent, Block.PayloadBytes);
 
     /// <summary>Where the checksum table goes: the writer fills it while the bytes pass, and the seal covers it.</summary>
     public Span<uint> Checksums => Trailer.Table(Host.Arena, Block.Extent, Block.PayloadBytes);

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using KvMesh.Engine.Host;
@@ -13,8 +12,6 @@ public sealed class Tenant
     /// <summary>Name of the tenant that connections without a credential belong to.</summary>
     public const string DefaultName = "default";
 
-    private readonly ConcurrentDictionary<(string Model, string Revision), Scope> _scopes = new();
-
     internal Tenant(string name, HostTier host, long shareBytes, IRetentionPolicy retention, LeaseBudget leases, ChainLedger chains)
     {
         Name = name;
@@ -25,6 +22,7 @@ public sealed class Tenant
         Retention = retention;
         Leases = leases;
         Chains = chains;
+        Scopes = new ScopeTable(this);
     }
 
     public string Name { get; }
@@ -34,6 +32,9 @@ public sealed class Tenant
 
     /// <summary>Whether no other tenant's bytes are in that arena, so that it may be mapped by this tenant.</summary>
     public bool OwnsArena => Host.Tenants.Count == 1;
+
+    /// <summary>Whether copies that have lost something are misses to all its reads.</summary>
+    public bool LosslessReads { get; internal init; }
 
     internal byte[] NameBytes { get; }
 
@@ -48,6 +49,9 @@ public sealed class Tenant
     /// <summary>Order in which this tenant's resident blocks leave. Used under the host tier's retention lock.</summary>
     internal IRetentionPolicy Retention { get; }
 
+    /// <summary>Its raw extents that need not stay; null where no block lies encoded in RAM.</summary>
+    internal RawExtents? Raw { get; set; }
+
     internal LeaseBudget Leases { get; }
 
     internal ChainLedger Chains { get; }
@@ -57,36 +61,8 @@ public sealed class Tenant
     /// <summary>Bytes of extents that this tenant has in its arena.</summary>
     internal long HostBytes => Interlocked.Read(ref Counters.HostBytes);
 
-    internal IEnumerable<Scope> Scopes => _scopes.Values;
-
-    internal long Blocks => _scopes.Values.Sum(scope => scope.Blocks);
-
-    internal Scope ScopeOf(string model, string revision) =>
-        _scopes.TryGetValue((model, revision), out var scope)
-            ? scope
-            : _scopes.GetOrAdd((model, revision), static (key, tenant) => new Scope(tenant, key.Model, key.Revision, 0), this);
-
-    /// <summary>Takes up a scope's epoch from before the process started.</summary>
-    internal void RestoreScope(string model, string revision, uint epoch) =>
-        _scopes[(model, revision)] = new Scope(this, model, revision, epoch);
-
-    /// <summary>Puts an empty scope in the place of each that matches. Null matches all.</summary>
-    internal long Purge(string? model, string? revision)
-    {
-        var blocks = 0L;
-        foreach (var (name, scope) in _scopes)
-        {
-            if ((model is null || model == name.Model)
-                && (revision is null || revision == name.Revision)
-                && _scopes.TryUpdate(name, new Scope(this, name.Model, name.Revision, scope.Epoch + 1), scope))
-            {
-                scope.MarkPurged();
-                blocks += scope.Blocks;
-            }
-        }
-
-        return blocks;
-    }
+    /// <summary>Models and revisions that it has blocks of.</summary>
+    internal ScopeTable Scopes { get; }
 }
 
 /// <summary>Counts of one tenant since the process started, and its bytes now.</summary>

@@ -7,7 +7,7 @@ using KvMesh.Protocol.Integrity;
 namespace KvMesh.Engine.Blocks;
 
 /// <summary>
-/// What stands behind a payload in its extent: checksum table ‖ tenant ‖ model ‖ revision ‖ key. It makes an extent complete in
+/// What stands behind a payload in its extent: checksum table ‖ tenant ‖ model ‖ revision ‖ key, and what it lost if it did. It makes an extent complete in
 /// itself, in RAM and on disk.
 /// </summary>
 internal static class Trailer
@@ -15,8 +15,14 @@ internal static class Trailer
     /// <summary>Longest model or revision name kept with a block; a longer one counts as unknown.</summary>
     public const int MaxNameBytes = byte.MaxValue;
 
-    public static int NameBytes(Scope scope, int keyBytes) =>
-        scope.Tenant.NameBytes.Length + Encoding.UTF8.GetByteCount(scope.Model) + Encoding.UTF8.GetByteCount(scope.Revision) + keyBytes;
+    /// <summary>Bytes of the trailer behind the table.</summary>
+    public static int NameBytes(Scope scope, int keyBytes, Loss? loss = null) =>
+        scope.Tenant.NameBytes.Length + Encoding.UTF8.GetByteCount(scope.Model) + Encoding.UTF8.GetByteCount(scope.Revision) + keyBytes
+        + (loss is null ? 0 : Loss.Bytes);
+
+    /// <summary>The payload before the trailer. The caller holds the extent: reserved, or open for reading.</summary>
+    public static Span<byte> Payload(ArenaMapping arena, in Extent extent, int payloadBytes) =>
+        arena.Data(extent.Offset + Extent.PayloadOffset(payloadBytes), payloadBytes);
 
     public static Span<uint> Table(ArenaMapping arena, in Extent extent, int payloadBytes) =>
         arena.Words(extent.Offset + Extent.TrailerOffset(payloadBytes), ChecksumTable.EntryCount(payloadBytes));
@@ -31,7 +37,9 @@ internal static class Trailer
         tenant.CopyTo(names);
         var modelBytes = Encoding.UTF8.GetBytes(block.Scope.Model, names[tenant.Length..]);
         var revisionBytes = Encoding.UTF8.GetBytes(block.Scope.Revision, names[(tenant.Length + modelBytes)..]);
-        block.Key.CopyTo(names[(tenant.Length + modelBytes + revisionBytes)..]);
+        names = names[(tenant.Length + modelBytes + revisionBytes)..];
+        block.Key.CopyTo(names);
+        block.Loss?.Write(names[block.Key.Length..]);
 
         block.TableChecksum = ChecksumTable.Seal(Table(arena, extent, block.PayloadBytes));
         block.TrailerChecksum = Crc32C.Compute(trailer);
@@ -42,7 +50,7 @@ internal static class Trailer
             ExtentOffset = extent.Offset,
             ExtentBytes = extent.Bytes,
             PayloadBytes = block.PayloadBytes,
-            Flags = block.Flags,
+            Flags = block.Loss is null ? block.Flags : block.Flags | BlockFlags.Lossy,
             ScopeEpoch = block.Scope.Epoch,
             TableChecksum = block.TableChecksum,
             TrailerChecksum = block.TrailerChecksum,
@@ -73,8 +81,9 @@ internal static class Trailer
             Encoding.UTF8.GetString(Take(ref text, descriptor.TenantBytes)),
             Encoding.UTF8.GetString(Take(ref text, descriptor.ModelBytes)),
             Encoding.UTF8.GetString(Take(ref text, descriptor.RevisionBytes)),
-            Take(ref text, descriptor.KeyBytes).ToArray());
-        return true;
+            Take(ref text, descriptor.KeyBytes).ToArray(),
+            IsLossy(descriptor) ? Loss.Read(text) : null);
+        return names.Loss is not null == IsLossy(descriptor);
     }
 
     private static bool HasPlausibleLengths(ArenaMapping arena, in BlockDescriptor descriptor)
@@ -87,10 +96,13 @@ internal static class Trailer
             return false;
         }
 
-        var nameBytes = descriptor.TenantBytes + descriptor.ModelBytes + descriptor.RevisionBytes + descriptor.KeyBytes;
+        var nameBytes = descriptor.TenantBytes + descriptor.ModelBytes + descriptor.RevisionBytes + descriptor.KeyBytes
+            + (IsLossy(descriptor) ? Loss.Bytes : 0);
         return descriptor.ExtentBytes == Extent.BytesFor((int)descriptor.PayloadBytes, nameBytes)
             && descriptor.ExtentOffset <= arena.DataBytes - Extent.RoundUp(descriptor.ExtentBytes);
     }
+
+    private static bool IsLossy(in BlockDescriptor descriptor) => (descriptor.Flags & BlockFlags.Lossy) != 0;
 
     private static Span<byte> Take(ref Span<byte> source, int bytes)
     {
@@ -100,5 +112,5 @@ internal static class Trailer
     }
 }
 
-/// <summary>The names in a trailer.</summary>
-internal readonly record struct TrailerNames(string Tenant, string Model, string Revision, byte[] Key);
+/// <summary>The names in a trailer, and what the block lost.</summary>
+internal readonly record struct TrailerNames(string Tenant, string Model, string Revision, byte[] Key, Loss? Loss);

@@ -33,7 +33,7 @@ internal sealed class DiskBatch : IDisposable
         granule.Clear();
         var prefix = RecordHeader.Compose(granule, record, extent);
         extent[..(target.Length - granule.Length)].CopyTo(target[granule.Length..]);
-        _entries.Add(new BatchEntry(_usedBytes, (int)bytes, prefix));
+        _entries.Add(new BatchEntry(_usedBytes, (int)bytes, prefix, record.Sequence));
         _usedBytes += (int)bytes;
         return true;
     }
@@ -50,7 +50,11 @@ internal sealed class DiskBatch : IDisposable
     public void Dispose() => _buffer.Dispose();
 
     internal BatchEntry Entry(int index) => _entries[index];
+
+    /// <summary>The entry, with the next number if it has none yet.</summary>
+    internal BatchEntry Number(int index, SegmentSet segments) =>
+        _entries[index].Sequence != 0 ? _entries[index] : _entries[index] = _entries[index] with { Sequence = segments.NextSequence() };
 }
 
 /// <summary>Where one record lies in a batch.</summary>
-internal readonly record struct BatchEntry(int Offset, int Bytes, int PrefixBytes);
+internal readonly record struct BatchEntry(int Offset, int Bytes, int PrefixBytes, long Sequence);

@@ -20,6 +20,7 @@ internal sealed class DiskCounters
     public long ReadmittedBytes;
     public long DroppedRecords;
     public long DroppedBytes;
+    public long BrokenPromises;
     public long RecoveredRecords;
     public long TornTails;
     public long ForeignFiles;
@@ -43,6 +44,7 @@ internal sealed class DiskCounters
         ReadmittedBytes = Interlocked.Read(ref ReadmittedBytes),
         DroppedRecords = Interlocked.Read(ref DroppedRecords),
         DroppedBytes = Interlocked.Read(ref DroppedBytes),
+        BrokenPromises = Interlocked.Read(ref BrokenPromises),
         RecoveredRecords = Interlocked.Read(ref RecoveredRecords),
         TornTails = Interlocked.Read(ref TornTails),
         ForeignFiles = Interlocked.Read(ref ForeignFiles),

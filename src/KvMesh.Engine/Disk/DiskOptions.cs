@@ -38,6 +38,12 @@ public sealed class DiskOptions
     /// <summary>Whether to pass by the page cache (O_DIRECT). A file system that has no such thing is used through the page cache.</summary>
     public bool UseDirectIo { get; set; } = true;
 
+    /// <summary>
+    /// Largest part of one processor that encoding blocks for the disk may take, 0 to 1, where a policy wants them encoded; what is beyond it is
+    /// written as it is. 0: nothing is encoded any more, and what was is still read.
+    /// </summary>
+    public double EncodeShare { get; set; } = 0.5;
+
     /// <summary>Whether the tier runs its own maintenance thread. Simulations call <see cref="DiskTier.Maintain"/> themselves.</summary>
     internal bool RunsMaintenance { get; set; } = true;
 
@@ -67,6 +73,11 @@ public sealed class DiskOptions
         if (SyncInterval < TimeSpan.Zero)
         {
             yield return $"Engine:Disk:SyncInterval is {SyncInterval}; it must not be negative.";
+        }
+
+        if (!(EncodeShare is >= 0 and <= 1))
+        {
+            yield return $"Engine:Disk:EncodeShare is {EncodeShare}; it must be between 0 and 1.";
         }
 
         if (SyncBytes < 0)

@@ -1,4 +1,5 @@
 using KvMesh.Protocol.Arena;
+using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Keys;
 
 namespace KvMesh.Engine.Disk;
@@ -26,9 +27,10 @@ internal readonly ref struct DiskRecord
     /// <summary>Digest of the parent block, when <see cref="Flags"/> says that there is one.</summary>
     public KeyDigest Parent { get; init; }
 
+    /// <summary>Bytes of the payload as it is stored.</summary>
     public long PayloadBytes { get; init; }
 
-    /// <summary>Bytes of the extent that mean something: payload, padding to 8, checksum table, tenant and key. Not rounded to granules.</summary>
+    /// <summary>Bytes of the extent that mean something: what is before the payload, payload, padding to 8, checksum table, tenant and key. Not rounded to granules.</summary>
     public long ExtentBytes { get; init; }
 
     /// <summary>CRC-32C over the checksum table.</summary>
@@ -36,6 +38,29 @@ internal readonly ref struct DiskRecord
 
     /// <summary>CRC-32C over the trailer: table, tenant and key.</summary>
     public uint TrailerChecksum { get; init; }
+
+    /// <summary>Kind of the codec that the payload is stored in; 0: it is stored as it is.</summary>
+    public ushort Codec { get; init; }
+
+    /// <summary>Bytes that an encoded payload decodes to.</summary>
+    public long DecodedBytes { get; init; }
+
+    /// <summary>CRC-32C over the table of what an encoded payload decodes to.</summary>
+    public uint DecodedTableChecksum { get; init; }
+
+    /// <summary>What the block has lost; null: nothing.</summary>
+    public Loss? Loss { get; init; }
+
+    /// <summary>CRC-32C over the table of what a block that lost something was before; 0 for others.</summary>
+    public uint SourceTableChecksum { get; init; }
+
+    public bool IsEncoded => Codec != 0;
+
+    /// <summary>Bytes of the block's payload, however it is stored.</summary>
+    public long BlockBytes => IsEncoded ? DecodedBytes : PayloadBytes;
+
+    /// <summary>CRC-32C over the table of the block's payload, however it is stored.</summary>
+    public uint BlockTableChecksum => IsEncoded ? DecodedTableChecksum : TableChecksum;
 
     public BlockFlags Flags { get; init; }
 
@@ -50,7 +75,19 @@ internal readonly ref struct DiskRecord
 
     /// <summary>
     /// Order of the write among all of the directory, from 1; a copy made by reclamation keeps the number of its original. The tier
-    /// gives it: 0 in a record that is yet to be written.
+    /// gives it: in a record that is yet to be written 0, or what <see cref="DiskTier.BeginWrite"/> said.
     /// </summary>
     public long Sequence { get; init; }
+}
+
+/// <summary>What a header says of an extent that holds a block encoded.</summary>
+/// <param name="PayloadBytes">Bytes of the encoded payload.</param>
+/// <param name="ExtentBytes">Bytes of the extent that mean something.</param>
+/// <param name="TableChecksum">CRC-32C over the table of the encoded payload.</param>
+/// <param name="BlockBytes">Bytes that it decodes to.</param>
+/// <param name="BlockTableChecksum">CRC-32C over the table of what it decodes to.</param>
+internal readonly record struct StoredExtent(int PayloadBytes, int ExtentBytes, uint TableChecksum, int BlockBytes, uint BlockTableChecksum)
+{
+    /// <summary>Kind of the codec; 0: the extent holds the block as it is.</summary>
+    public ushort Codec { get; init; }
 }

@@ -69,6 +69,9 @@ internal sealed record DiskSnapshot
 
     public long DroppedBytes { get; init; }
 
+    /// <summary>The part of <see cref="DroppedRecords"/> that leases or pins had promised to stay: there was no room to keep all of these.</summary>
+    public long BrokenPromises { get; init; }
+
     /// <summary>Records found at the start and accepted by the engine.</summary>
     public long RecoveredRecords { get; init; }
 

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using KvMesh.Protocol;
 using KvMesh.Protocol.Keys;
 using Microsoft.Extensions.Logging;
 
@@ -25,6 +27,9 @@ internal sealed class DiskTier : IDisposable
 
     /// <summary>One sync at a time, so that a sync that finds nothing to do knows that it is done. Held across I/O; taken after _step.</summary>
     private readonly Lock _sync = new();
+
+    /// <summary>Numbers of records that are being written and are dead already.</summary>
+    private readonly ConcurrentDictionary<long, byte> _disowned = new();
 
     private Thread? _thread;
     private ITimer? _timer;
@@ -96,10 +101,26 @@ internal sealed class DiskTier : IDisposable
     /// <summary>
     /// Reads a whole extent into <paramref name="extent"/>, which begins on a multiple of 4,096 and has room for
     /// <see cref="DiskRecord.ExtentBytes"/> rounded up to 4,096. The header is checked against <paramref name="expected"/>; the caller
-    /// verifies table and payload. False: the record is gone, damaged or unreadable.
+    /// verifies table and payload. False: the record is gone, damaged, unreadable, or of a block that is stored encoded.
     /// </summary>
     public bool TryRead(DiskLocation location, KeyDigest expected, Span<byte> extent) =>
         _reader.TryRead(location, expected, extent);
+
+    /// <summary>Whether a block is stored encoded there, and how much memory <see cref="TryReadEncoded"/> needs for it.</summary>
+    public bool IsEncoded(DiskLocation location, out int extentBytes)
+    {
+        var slot = default(RecordSlot);
+        var isEncoded = _segments.Find(location.Segment) is { } segment && segment.TryFind(location.Offset, out slot) && slot.IsEncoded;
+        extentBytes = isEncoded ? (int)Math.Max(slot.Bytes - Limits.GranuleBytes, Limits.GranuleBytes) : 0;
+        return isEncoded;
+    }
+
+    /// <summary>In which form a block is stored there: one read of a granule.</summary>
+    public bool TryReadForm(DiskLocation location, KeyDigest expected, out StoredExtent stored) => _reader.TryReadForm(location, expected, out stored);
+
+    /// <summary>As <see cref="TryRead"/>, of a block that is stored encoded: the caller verifies with what the header said, and decodes.</summary>
+    public bool TryReadEncoded(DiskLocation location, KeyDigest expected, Span<byte> extent, out StoredExtent stored) =>
+        _reader.TryReadEncoded(location, expected, extent, out stored);
 
     /// <summary>
     /// Reads part of an extent. Offset and length are multiples of 4,096, as is the address of <paramref name="destination"/>. Only the
@@ -131,6 +152,25 @@ internal sealed class DiskTier : IDisposable
             Bury(segment, slot);
         }
     }
+
+    /// <summary>The number of a record that is about to be written: put it into the record, and call <see cref="EndWrite"/> when its place, if any, is known.</summary>
+    public long BeginWrite() => _segments.NextSequence();
+
+    /// <summary>Whether the record of that number, which is being written, is dead already.</summary>
+    public bool IsDisowned(long sequence) => _disowned.ContainsKey(sequence);
+
+    /// <summary>
+    /// The record of that number, which is being written, is dead already: on record before the call returns, so that no crash brings it
+    /// back, wherever it arrives. Its writer releases it all the same.
+    /// </summary>
+    public void Disown(long sequence)
+    {
+        _disowned[sequence] = default;
+        _removals.TryAppend(new RemovalEntry(sequence, RemovalEntry.AnySegment));
+    }
+
+    /// <summary>The write is over: from here on a release tells the record's end.</summary>
+    public void EndWrite(long sequence) => _disowned.TryRemove(sequence, out _);
 
     /// <summary>Says whether RAM holds a copy too: segments full of redundant records are reclaimed first.</summary>
     public void MarkRedundant(DiskLocation location, bool redundant) =>
@@ -189,6 +229,9 @@ internal sealed class DiskTier : IDisposable
             return isMoreDue;
         }
     }
+
+    /// <summary>Records that were dropped although the engine had said that they were promised to stay.</summary>
+    public long BrokenPromises => Interlocked.Read(ref _context.Counters.BrokenPromises);
 
     public DiskSnapshot Snapshot()
     {
@@ -299,7 +342,7 @@ internal sealed class DiskTier : IDisposable
         {
             _removals.Rotate(() =>
             {
-                var needed = new List<RemovalEntry>();
+                var needed = _disowned.Keys.Select(sequence => new RemovalEntry(sequence, RemovalEntry.AnySegment)).ToList();
                 foreach (var segment in _segments.All)
                 {
                     segment.CopyRemovedTo(needed);

@@ -1,24 +1,25 @@
 using System.Runtime.InteropServices;
+using KvMesh.Engine.Host;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Integrity;
 
 namespace KvMesh.Engine.Disk;
 
 /// <summary>
-/// Verifies an extent on disk, payload ‖ padding to 8 ‖ checksum table ‖ names, against the checksums of its header. For records
+/// Verifies an extent on disk, space before a large payload ‖ payload ‖ padding to 8 ‖ checksum table ‖ names, against the checksums of its header. For records
 /// found after the last checkpoint: their header may have reached the device and their extent not. One thread at a time.
 /// </summary>
 internal sealed class ExtentCheck : IDisposable
 {
     private const int PieceBytes = 1024 * 1024;
     private readonly AlignedBuffer _trailer = new(Limits.MaxChecksumEntries * sizeof(uint) + 4 * Limits.GranuleBytes);
-    private readonly AlignedBuffer _piece = new(PieceBytes);
+    private readonly AlignedBuffer _piece = new(PieceBytes + Limits.GranuleBytes);
 
     /// <summary>Whether every byte is as it was sealed. The record is outside its header's granule.</summary>
     public bool IsWhole(IBlockFile file, long extentOffset, in DiskRecord record)
     {
         var entries = ChecksumTable.EntryCount(record.PayloadBytes);
-        var tableOffset = (record.PayloadBytes + 7) & ~7L;
+        var tableOffset = (long)Extent.TrailerOffset((int)record.PayloadBytes);
         var tableBytes = entries * sizeof(uint);
         if (record.ExtentBytes < tableOffset + tableBytes)
         {
@@ -47,16 +48,18 @@ internal sealed class ExtentCheck : IDisposable
 
     private bool IsPayloadWhole(IBlockFile file, long extentOffset, long payloadBytes, ReadOnlySpan<uint> table)
     {
+        // Pieces are granules of the file; the payload may begin inside one.
+        var start = Extent.PayloadOffset((int)payloadBytes);
         for (long done = 0; done < payloadBytes; done += PieceBytes)
         {
             var bytes = (int)Math.Min(PieceBytes, payloadBytes - done);
-            if (file.Read(extentOffset + done, _piece.Span[..(int)Granules.RoundUp(bytes)], default) != FileStatus.Ok)
+            if (file.Read(extentOffset + done, _piece.Span[..(int)Granules.RoundUp(start + bytes)], default) != FileStatus.Ok)
             {
                 return false;
             }
 
             var first = (int)(done / Limits.ChecksumChunkBytes);
-            if (ChecksumTable.FirstMismatch(_piece.Span[..bytes], table.Slice(first, ChecksumTable.EntryCount(bytes))) >= 0)
+            if (ChecksumTable.FirstMismatch(_piece.Span.Slice(start, bytes), table.Slice(first, ChecksumTable.EntryCount(bytes))) >= 0)
             {
                 return false;
             }

@@ -8,6 +8,9 @@ internal enum ReclaimVerdict
 
     /// <summary>It was used since it was written: copy it to another segment.</summary>
     Keep,
+
+    /// <summary>It was promised to stay, and this is its only copy: copy it to another segment, whatever was used.</summary>
+    Promised,
 }
 
 /// <summary>
@@ -19,10 +22,17 @@ internal enum ReclaimVerdict
 internal interface IDiskReclaimObserver
 {
     /// <summary>
-    /// Asked once per live record; nothing has changed yet. When <paramref name="mayKeep"/> is false there is no room left to copy into, and
-    /// any answer is taken as <see cref="ReclaimVerdict.Drop"/>.
+    /// Whether the record was promised to stay and is the only copy of its block. Asked of all records of a segment before one is chosen: one
+    /// from which too much would have to be copied is left alone for a while. Nothing is decided yet.
     /// </summary>
-    ReclaimVerdict Decide(in DiskRecord record, DiskLocation location, bool mayKeep);
+    bool IsPromised(in DiskRecord record, DiskLocation location);
+
+    /// <summary>
+    /// Asked once per live record; nothing has changed yet. When <paramref name="mayKeep"/> is false there is no room left to copy what was
+    /// merely used, and <see cref="ReclaimVerdict.Keep"/> is taken as <see cref="ReclaimVerdict.Drop"/>.
+    /// </summary>
+    /// <param name="hits">Uses of the block so far, which the copy says from then on.</param>
+    ReclaimVerdict Decide(in DiskRecord record, DiskLocation location, bool mayKeep, out uint hits);
 
     /// <summary>
     /// A kept record is now at <paramref name="to"/> as well: from here on read it there. False when the block no longer is at
@@ -30,7 +40,7 @@ internal interface IDiskReclaimObserver
     /// </summary>
     bool Moved(in DiskRecord record, DiskLocation from, DiskLocation to);
 
-    /// <summary>The record is dropped, or could not be copied: forget <paramref name="location"/>, which stops being readable.</summary>
+    /// <summary>The record is dropped, could not be copied, or died meanwhile: forget <paramref name="location"/>, which is not readable any more.</summary>
     void Forget(in DiskRecord record, DiskLocation location);
 }
 

@@ -1,10 +1,10 @@
-using KvMesh.Protocol.Arena;
-
 namespace KvMesh.Engine.Disk;
 
 /// <summary>
 /// Empties segments as a whole, in bounded steps: of each live record the engine decides whether it is copied or goes. A segment whose
-/// bytes nobody would miss comes first, else the oldest. One thread at a time.
+/// bytes nobody would miss comes first, else the oldest. At most half of a segment is copied, so that each round frees more than it fills:
+/// one with more that was promised to stay is spared for a while, as long as spared ones are at most half of what files may take. Beyond
+/// that promises are broken, and counted. One thread at a time.
 /// </summary>
 internal sealed class Reclaimer(
     DiskContext context, SegmentSet segments, RecordReader reader, RecordWriter writer, RemovalLog removals, IDiskReclaimObserver observer)
@@ -15,34 +15,49 @@ internal sealed class Reclaimer(
 
     private const int StepRecords = 4096;
     private const int CopyBytes = 4 * 1024 * 1024;
+
+    /// <summary>How long a segment is left alone because of promises: they end, mostly, within a minute or two.</summary>
+    private static readonly TimeSpan SparingTime = TimeSpan.FromSeconds(10);
+
+    /// <summary>Segments that are left alone, and since when.</summary>
+    private readonly Dictionary<Segment, long> _spared = [];
     private AlignedBuffer? _buffer;
     private Segment? _source;
     private RecordSlot[] _slots = [];
     private byte[] _list = [];
     private int _listPosition;
     private int _next;
+
+    /// <summary>What may still be copied, and the part of it that is set aside for what was promised when the segment was chosen.</summary>
     private long _keepBytes;
+    private long _promisedBytes;
 
     /// <summary>Whether a segment is half emptied.</summary>
     public bool IsBusy => _source is not null;
 
     public bool IsEmptying(Segment segment) => _source == segment;
 
-    /// <summary>Chooses a segment to empty. False when none can go: all are being filled.</summary>
+    /// <summary>Chooses a segment to empty. False when none can go now: all are being filled, or spared.</summary>
     public bool TryBegin(bool mayKeep)
     {
-        _source = Choose();
-        if (_source is null)
+        EndSparing();
+        foreach (var candidate in Candidates())
         {
-            return false;
+            _slots = candidate.LiveSlots();
+            _list = ReadList(candidate);
+            _listPosition = _next = 0;
+            _keepBytes = mayKeep ? candidate.File.Length / 2 : 0;
+            _promisedBytes = CountPromised(candidate);
+            if (_promisedBytes <= _keepBytes || !TrySpare(candidate))
+            {
+                _source = candidate;
+                return true;
+            }
         }
 
-        // At most half of a segment moves, so that each round frees more than it fills.
-        _keepBytes = mayKeep ? _source.File.Length / 2 : 0;
-        _slots = _source.LiveSlots();
-        _list = ReadList(_source);
-        _listPosition = _next = 0;
-        return true;
+        _slots = [];
+        _list = [];
+        return false;
     }
 
     /// <summary>Goes on with the segment, and retires it at its end.</summary>
@@ -89,18 +104,26 @@ internal sealed class Reclaimer(
         }
 
         var location = new DiskLocation(source.Number, slot.Offset);
-        var mayKeep = slot.Bytes <= _keepBytes;
-        var isKept = observer.Decide(record, location, mayKeep) == ReclaimVerdict.Keep && mayKeep;
-        if (isKept && TryMove(source, slot, location, header))
+        var mayKeep = slot.Bytes <= _keepBytes - _promisedBytes;
+        var verdict = observer.Decide(record, location, mayKeep, out var hits);
+        var isPromised = verdict == ReclaimVerdict.Promised;
+        var isKept = isPromised ? slot.Bytes <= _keepBytes : verdict == ReclaimVerdict.Keep && mayKeep;
+        _promisedBytes = isPromised ? Math.Max(_promisedBytes - slot.Bytes, 0) : _promisedBytes;
+        if (isKept && TryMove(source, slot, location, hits, header))
         {
             return slot.Bytes;
+        }
+
+        if (isPromised)
+        {
+            DiskCounters.Increment(ref context.Counters.BrokenPromises);
         }
 
         Drop(source, slot, location, record);
         return 0;
     }
 
-    private bool TryMove(Segment source, in RecordSlot slot, DiskLocation from, Span<byte> header)
+    private bool TryMove(Segment source, in RecordSlot slot, DiskLocation from, uint hits, Span<byte> header)
     {
         if (!reader.TryReadHeader(source, slot, header, out var fields, out var record))
         {
@@ -108,6 +131,7 @@ internal sealed class Reclaimer(
         }
 
         _buffer ??= new AlignedBuffer((int)Math.Min(CopyBytes, context.Options.EffectiveSegmentBytes));
+        RecordHeader.SetHits(header, hits);
         if (!writer.TryCopy(source, slot, header, RecordHeader.PrefixBytes(fields), _buffer.Span, out var to))
         {
             return false;
@@ -134,25 +158,64 @@ internal sealed class Reclaimer(
     }
 
     /// <summary>
-    /// The file goes in a while, and until then a crash would bring the record back. For content that is no harm; an opaque key may have a
-    /// newer value by then, so its end is put on record before the engine forgets it.
+    /// The file goes in a while, and until then a crash would bring the record back: with an older value of an opaque key, or an expiry that was
+    /// brought forward since. So its end is put on record, before anybody can find it gone, and then the engine forgets it.
     /// </summary>
     private void Drop(Segment source, in RecordSlot slot, DiskLocation location, in DiskRecord record)
     {
-        var isOpaque = !record.Flags.HasFlag(BlockFlags.Content);
-        if (!(isOpaque ? segments.TryRemove(source, slot.Offset, out _) : source.TryKill(slot.Offset, isRemoved: false, out _)))
+        removals.TryAppend(new RemovalEntry(slot.Sequence, source.Number));
+        if (segments.TryRemove(source, slot.Offset, out _))
         {
-            return;
+            DiskCounters.Increment(ref context.Counters.DroppedRecords);
+            DiskCounters.Add(ref context.Counters.DroppedBytes, slot.Bytes);
         }
 
-        if (isOpaque)
-        {
-            removals.TryAppend(new RemovalEntry(slot.Sequence, source.Number));
-        }
-
-        DiskCounters.Increment(ref context.Counters.DroppedRecords);
-        DiskCounters.Add(ref context.Counters.DroppedBytes, slot.Bytes);
         observer.Forget(record, location);
+    }
+
+    /// <summary>Bytes of the loaded records that are only here and were promised to stay; no more than it takes to exceed what may be copied.</summary>
+    private long CountPromised(Segment segment)
+    {
+        var bytes = 0L;
+        var header = context.Headers.Rent();
+        foreach (var slot in _slots)
+        {
+            if (bytes > _keepBytes)
+            {
+                break;
+            }
+
+            if (TryDescribe(segment, slot, header.Span, out var record) && observer.IsPromised(record, new DiskLocation(segment.Number, slot.Offset)))
+            {
+                bytes += slot.Bytes;
+            }
+        }
+
+        context.Headers.Return(header);
+        _listPosition = 0;
+        return bytes;
+    }
+
+    private bool TrySpare(Segment segment)
+    {
+        if (_spared.Keys.Sum(spared => spared.File.Length) + segment.File.Length > segments.LimitBytes / 2)
+        {
+            return false;
+        }
+
+        _spared.Add(segment, context.Time.GetTimestamp());
+        return true;
+    }
+
+    private void EndSparing()
+    {
+        foreach (var (segment, since) in _spared)
+        {
+            if (context.Time.GetElapsedTime(since) >= SparingTime || segments.Find(segment.Number) != segment)
+            {
+                _spared.Remove(segment);
+            }
+        }
     }
 
     /// <summary>What a record is, from the list, which is sorted as the slots are, or from its header.</summary>
@@ -184,12 +247,13 @@ internal sealed class Reclaimer(
                 : [];
     }
 
-    private Segment? Choose() =>
-        segments.All
-            .Where(segment => segment.IsClosed)
+    private List<Segment> Candidates() =>
+    [
+        .. segments.All
+            .Where(segment => segment.IsClosed && !_spared.ContainsKey(segment))
             .OrderByDescending(segment => EighthsOfWorthless(segment.Figures))
-            .ThenBy(segment => segment.Number)
-            .FirstOrDefault();
+            .ThenBy(segment => segment.Number),
+    ];
 
     /// <summary>In eighths, so that age decides among segments that are about as worthless.</summary>
     private static long EighthsOfWorthless(SegmentFigures figures) =>

@@ -7,25 +7,11 @@ namespace KvMesh.Engine.Disk;
 /// <summary>Reads records. Any thread; a read holds its segment's file, not a lock, and allocates nothing once warm.</summary>
 internal sealed class RecordReader(DiskContext context, SegmentSet segments)
 {
-    public bool TryRead(DiskLocation location, KeyDigest expected, Span<byte> extent)
-    {
-        var segment = segments.Find(location.Segment);
-        if (segment is null || !segment.Uses.TryEnter())
-        {
-            return false;
-        }
+    public bool TryRead(DiskLocation location, KeyDigest expected, Span<byte> extent) =>
+        TryRead(location, expected, extent, isEncoded: false, out _);
 
-        var header = context.Headers.Rent();
-        try
-        {
-            return segment.TryFind(location.Offset, out var slot) && TryRead(segment, slot, expected, header.Span, extent);
-        }
-        finally
-        {
-            context.Headers.Return(header);
-            segment.Uses.Leave();
-        }
-    }
+    public bool TryReadEncoded(DiskLocation location, KeyDigest expected, Span<byte> extent, out StoredExtent stored) =>
+        TryRead(location, expected, extent, isEncoded: true, out stored);
 
     public bool TryReadRange(DiskLocation location, long extentOffset, Span<byte> destination)
     {
@@ -47,6 +33,34 @@ internal sealed class RecordReader(DiskContext context, SegmentSet segments)
         }
     }
 
+    /// <summary>Reads in which form a block is stored, and nothing of it.</summary>
+    public bool TryReadForm(DiskLocation location, KeyDigest expected, out StoredExtent stored)
+    {
+        stored = default;
+        var segment = segments.Find(location.Segment);
+        if (segment is null || !segment.Uses.TryEnter())
+        {
+            return false;
+        }
+
+        var header = context.Headers.Rent();
+        try
+        {
+            if (!segment.TryFind(location.Offset, out var slot) || !TryReadHeader(segment, slot, header.Span, out var fields, out var record) || fields.Digest != expected)
+            {
+                return false;
+            }
+
+            stored = StoredOf(record);
+            return true;
+        }
+        finally
+        {
+            context.Headers.Return(header);
+            segment.Uses.Leave();
+        }
+    }
+
     /// <summary>Reads and checks a header. The caller holds the segment open.</summary>
     public bool TryReadHeader(Segment segment, in RecordSlot slot, Span<byte> header, out RecordFields fields, out DiskRecord record)
     {
@@ -55,14 +69,37 @@ internal sealed class RecordReader(DiskContext context, SegmentSet segments)
         return Check(segment.File.Read(slot.Offset, header, default)) && IsIntact(segment, slot, header, out fields, out record);
     }
 
-    private bool TryRead(Segment segment, in RecordSlot slot, KeyDigest expected, Span<byte> header, Span<byte> extent)
+    private bool TryRead(DiskLocation location, KeyDigest expected, Span<byte> extent, bool isEncoded, out StoredExtent stored)
     {
+        stored = default;
+        var segment = segments.Find(location.Segment);
+        if (segment is null || !segment.Uses.TryEnter())
+        {
+            return false;
+        }
+
+        var header = context.Headers.Rent();
+        try
+        {
+            return segment.TryFind(location.Offset, out var slot) && slot.IsEncoded == isEncoded
+                && TryRead(segment, slot, expected, header.Span, extent, out stored);
+        }
+        finally
+        {
+            context.Headers.Return(header);
+            segment.Uses.Leave();
+        }
+    }
+
+    private bool TryRead(Segment segment, in RecordSlot slot, KeyDigest expected, Span<byte> header, Span<byte> extent, out StoredExtent stored)
+    {
+        stored = default;
         var outside = (int)(slot.Bytes - Limits.GranuleBytes);
         Debug.Assert(extent.Length >= outside, "The caller knows how long the extent is.");
         if (extent.Length < outside
             || !Check(segment.File.Read(slot.Offset, header, extent[..outside]))
-            || !IsIntact(segment, slot, header, out var fields, out _)
-            || fields.Digest != expected)
+            || !IsIntact(segment, slot, header, out var fields, out var record)
+            || fields.Digest != expected || record.IsEncoded != slot.IsEncoded)
         {
             return false;
         }
@@ -78,9 +115,13 @@ internal sealed class RecordReader(DiskContext context, SegmentSet segments)
             inline.CopyTo(extent);
         }
 
+        stored = StoredOf(record);
         Count(slot.Bytes);
         return true;
     }
+
+    private static StoredExtent StoredOf(in DiskRecord record) =>
+        new((int)record.PayloadBytes, (int)record.ExtentBytes, record.TableChecksum, (int)record.BlockBytes, record.BlockTableChecksum) { Codec = record.Codec };
 
     private bool TryReadRange(Segment segment, in RecordSlot slot, Span<byte> header, long extentOffset, Span<byte> destination)
     {

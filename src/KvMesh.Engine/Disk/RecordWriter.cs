@@ -20,12 +20,12 @@ internal sealed class RecordWriter(DiskContext context, SegmentSet segments, Rem
             }
 
             var offset = segment!.Tail;
-            var sequence = segments.NextSequence();
+            var sequence = record.Sequence != 0 ? record.Sequence : segments.NextSequence();
             RecordHeader.Place(header.Span, context.Store, segment.Number, offset, sequence);
             var status = segment.File.Write(offset, header.Span, extent[..(int)(bytes - Limits.GranuleBytes)]);
             if (status != FileStatus.Ok)
             {
-                Disown(segment, sequence, 1);
+                Disown(segment, sequence);
                 segments.GiveUp(segment, status);
                 return false;
             }
@@ -58,17 +58,20 @@ internal sealed class RecordWriter(DiskContext context, SegmentSet segments, Rem
         }
 
         var first = segment!.Tail;
-        var sequence = segments.NextSequence(count);
         for (var i = 0; i < count; i++)
         {
-            var entry = batch.Entry(i);
-            RecordHeader.Place(bytes[entry.Offset..], context.Store, segment.Number, first + entry.Offset, sequence + i);
+            var entry = batch.Number(i, segments);
+            RecordHeader.Place(bytes[entry.Offset..], context.Store, segment.Number, first + entry.Offset, entry.Sequence);
         }
 
         var status = segment.File.Write(first, bytes, default);
         if (status != FileStatus.Ok)
         {
-            Disown(segment, sequence, count);
+            for (var i = 0; i < count; i++)
+            {
+                Disown(segment, batch.Entry(i).Sequence);
+            }
+
             segments.GiveUp(segment, status);
             batch.Clear();
             return false;
@@ -77,7 +80,7 @@ internal sealed class RecordWriter(DiskContext context, SegmentSet segments, Rem
         for (var i = 0; i < count; i++)
         {
             var entry = batch.Entry(i);
-            segment.Commit(entry.Bytes, sequence + i, bytes.Slice(entry.Offset, entry.PrefixBytes));
+            segment.Commit(entry.Bytes, entry.Sequence, bytes.Slice(entry.Offset, entry.PrefixBytes));
             locations[i] = new DiskLocation(segment.Number, first + entry.Offset);
         }
 
@@ -122,7 +125,7 @@ internal sealed class RecordWriter(DiskContext context, SegmentSet segments, Rem
         var written = target.File.Write(offset, header, default);
         if (written != FileStatus.Ok)
         {
-            Disown(target, slot.Sequence, 1);
+            Disown(target, slot.Sequence);
             segments.GiveUp(target, written);
             return false;
         }
@@ -134,13 +137,10 @@ internal sealed class RecordWriter(DiskContext context, SegmentSet segments, Rem
     }
 
     /// <summary>A write that failed may have reached the device all the same: the next start must not find what the engine was refused.</summary>
-    private void Disown(Segment segment, long sequence, int count)
+    private void Disown(Segment segment, long sequence)
     {
-        for (var i = 0; i < count; i++)
-        {
-            segment.AddRemoved(sequence + i);
-            removals.TryAppend(new RemovalEntry(sequence + i, segment.Number));
-        }
+        segment.AddRemoved(sequence);
+        removals.TryAppend(new RemovalEntry(sequence, segment.Number));
     }
 
     private bool TryTake(long bytes, bool isReclaim, out Segment? segment)

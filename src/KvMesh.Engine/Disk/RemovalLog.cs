@@ -5,7 +5,11 @@ using KvMesh.Protocol.Integrity;
 namespace KvMesh.Engine.Disk;
 
 /// <summary>A record that must not come back: its sequence, and the segment that held it then.</summary>
-internal readonly record struct RemovalEntry(long Sequence, int Segment);
+internal readonly record struct RemovalEntry(long Sequence, int Segment)
+{
+    /// <summary>The record was being written, and nobody knew where to.</summary>
+    public const int AnySegment = 0;
+}
 
 /// <summary>
 /// What was removed or replaced since its record was written. A header stays in its segment until the segment goes, so without this log the

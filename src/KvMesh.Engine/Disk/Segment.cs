@@ -12,6 +12,7 @@ internal struct RecordSlot
     public uint GranuleCount;
     public bool IsLive;
     public bool IsRedundant;
+    public bool IsEncoded;
 
     public readonly long Offset => (long)FirstGranule * Limits.GranuleBytes;
 
@@ -86,7 +87,7 @@ internal sealed class Segment(int number, IBlockFile file)
     {
         lock (_lock)
         {
-            AddSlot_NeedsLock(Tail, bytes, sequence, isLive: true);
+            AddSlot_NeedsLock(Tail, bytes, sequence, isLive: true, RecordHeader.IsEncoded(prefix));
             _list!.Add(Tail, prefix);
             Tail += bytes;
         }
@@ -99,7 +100,7 @@ internal sealed class Segment(int number, IBlockFile file)
     {
         lock (_lock)
         {
-            AddSlot_NeedsLock(offset, bytes, sequence, isLive);
+            AddSlot_NeedsLock(offset, bytes, sequence, isLive, RecordHeader.IsEncoded(prefix));
             if (isLive)
             {
                 _list?.Add(offset, prefix);
@@ -305,12 +306,12 @@ internal sealed class Segment(int number, IBlockFile file)
         return status == FileStatus.Ok;
     }
 
-    private void AddSlot_NeedsLock(long offset, long bytes, long sequence, bool isLive)
+    private void AddSlot_NeedsLock(long offset, long bytes, long sequence, bool isLive, bool isEncoded)
     {
         _slots.Add(new RecordSlot
         {
             Sequence = sequence, FirstGranule = (uint)(offset / Limits.GranuleBytes), GranuleCount = (uint)(bytes / Limits.GranuleBytes),
-            IsLive = isLive,
+            IsLive = isLive, IsEncoded = isEncoded,
         });
         _usedBytes += bytes;
         _liveBytes += isLive ? bytes : 0;

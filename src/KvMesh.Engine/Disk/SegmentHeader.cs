@@ -14,7 +14,7 @@ internal struct SegmentHeader
     /// <summary>"KVMSEGMT".</summary>
     public const ulong ExpectedMagic = 0x544D_4745_534D_564B;
 
-    public const uint CurrentVersion = 1;
+    public const uint CurrentVersion = 2;
 
     private const int ChecksumOffset = 12;
 

@@ -4,14 +4,14 @@ using KvMesh.Protocol;
 namespace KvMesh.Engine.Disk;
 
 /// <summary>
-/// All segments: which are being filled, how much space their files take, and how files come and go. An appender takes a segment for
+/// All segments: which are being filled, which may be, and which are out of use. An appender takes a segment for
 /// itself, writes without any lock, and gives it back; so at most <see cref="MaxOpen"/> are being filled at a time, each without gaps.
 /// </summary>
 internal sealed class SegmentSet : IDisposable
 {
     public const int MaxOpen = 2;
-    private static readonly TimeSpan LowLimitTime = TimeSpan.FromMinutes(1);
     private readonly DiskContext _context;
+    private readonly DiskSpace _space;
     private readonly Lock _lock = new();
     private readonly SemaphoreSlim _appenders = new(MaxOpen, MaxOpen);
     private readonly ConcurrentDictionary<int, Segment> _byNumber = new();
@@ -22,9 +22,6 @@ internal sealed class SegmentSet : IDisposable
     private readonly Backoff _appendPause;
     private readonly Backoff _listPause;
     private Segment? _spare;
-    private long _fileBytes;
-    private long _limitBytes;
-    private long _limitSince;
     private int _lastNumber;
     private long _lastSequence;
     private volatile bool _isRoomWanted;
@@ -36,7 +33,7 @@ internal sealed class SegmentSet : IDisposable
     {
         _context = context;
         _segmentBytes = context.Options.EffectiveSegmentBytes;
-        _limitBytes = context.Options.CapacityBytes;
+        _space = new DiskSpace(context);
         _appendPause = new Backoff(context.Time);
         _listPause = new Backoff(context.Time);
     }
@@ -45,24 +42,10 @@ internal sealed class SegmentSet : IDisposable
 
     public int Count => _byNumber.Count;
 
-    public long FileBytes => Interlocked.Read(ref _fileBytes);
+    public long FileBytes => _space.UsedBytes;
 
     /// <summary>What files may take now: the capacity, or less for a while after the file system was full.</summary>
-    public long LimitBytes
-    {
-        get
-        {
-            lock (_lock)
-            {
-                if (_limitBytes < _context.Options.CapacityBytes && _context.Time.GetElapsedTime(_limitSince) >= LowLimitTime)
-                {
-                    _limitBytes = _context.Options.CapacityBytes;
-                }
-
-                return _limitBytes;
-            }
-        }
-    }
+    public long LimitBytes => _space.LimitBytes;
 
     /// <summary>Largest record that fits a segment.</summary>
     public long MaxRecordBytes => _segmentBytes - Limits.GranuleBytes;
@@ -75,7 +58,7 @@ internal sealed class SegmentSet : IDisposable
     public void Adopt(Segment segment)
     {
         _byNumber[segment.Number] = segment;
-        _fileBytes += segment.File.Length;
+        _space.Add(segment.File.Length);
     }
 
     /// <summary>A crash left two copies of one record; this one is given up, but a later start may read it again. Not while appends run.</summary>
@@ -320,17 +303,16 @@ internal sealed class SegmentSet : IDisposable
     /// <summary>Makes a segment if its file keeps all files within <paramref name="limit"/>.</summary>
     private Segment? Create(long limit)
     {
-        if (Interlocked.Add(ref _fileBytes, _segmentBytes) > limit)
+        if (!_space.TryTake(_segmentBytes, limit))
         {
-            Interlocked.Add(ref _fileBytes, -_segmentBytes);
             return null;
         }
 
         var number = Interlocked.Increment(ref _lastNumber);
-        var status = WriteNew(number, out var file);
+        var status = SegmentFiles.WriteNew(_context, number, _segmentBytes, out var file);
         if (status != FileStatus.Ok)
         {
-            Interlocked.Add(ref _fileBytes, -_segmentBytes);
+            _space.Add(-_segmentBytes);
             NoteFailure(status);
             return null;
         }
@@ -341,57 +323,24 @@ internal sealed class SegmentSet : IDisposable
         return segment;
     }
 
-    /// <summary>The header is on the device before the file has its name: a named segment without one is damaged, not unfinished.</summary>
-    private FileStatus WriteNew(int number, out IBlockFile? file)
-    {
-        var name = DiskFileNames.Segment(number);
-        var unfinished = name + DiskFileNames.Unfinished;
-        var status = _context.Files.Create(unfinished, _segmentBytes, direct: true, out file);
-        if (status != FileStatus.Ok)
-        {
-            return status;
-        }
-
-        var header = _context.Headers.Rent();
-        SegmentHeader.Write(header.Span, _context.Store, number, _segmentBytes, _context.Time.GetUtcNow().ToUnixTimeMilliseconds());
-        status = file!.Write(0, header.Span, default);
-        _context.Headers.Return(header);
-        status = status == FileStatus.Ok ? file.Sync() : status;
-        status = status == FileStatus.Ok ? _context.Files.Rename(unfinished, name) : status;
-        if (status != FileStatus.Ok)
-        {
-            file.Dispose();
-            _context.Files.Delete(unfinished);
-        }
-
-        return status;
-    }
-
     /// <summary>Gives the empty tail of a closed segment back to the file system.</summary>
     private void Trim(Segment segment)
     {
         var before = segment.File.Length;
         if (segment.Tail < before && segment.File.Truncate(segment.Tail) == FileStatus.Ok)
         {
-            Interlocked.Add(ref _fileBytes, segment.File.Length - before);
+            _space.Add(segment.File.Length - before);
         }
     }
 
     private bool TryDelete(Segment segment)
     {
-        if (!segment.Uses.IsDrained)
+        if (!SegmentFiles.TryDelete(_context, segment))
         {
             return false;
         }
 
-        if (_context.Files.Delete(DiskFileNames.Segment(segment.Number)) is not (FileStatus.Ok or FileStatus.NotFound))
-        {
-            return false;
-        }
-
-        segment.File.Dispose();
-        _context.Files.Delete(DiskFileNames.List(segment.Number));
-        Interlocked.Add(ref _fileBytes, -segment.File.Length);
+        _space.Add(-segment.File.Length);
         _isDirectoryDirty = true;
         return true;
     }
@@ -402,11 +351,7 @@ internal sealed class SegmentSet : IDisposable
         _appendPause.Extend();
         if (status == FileStatus.NoSpace)
         {
-            lock (_lock)
-            {
-                _limitBytes = Math.Min(_limitBytes, FileBytes);
-                _limitSince = _context.Time.GetTimestamp();
-            }
+            _space.NoteFull();
         }
     }
 }

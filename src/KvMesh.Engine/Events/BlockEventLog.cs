@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using KvMesh.Engine.Blocks;
 
 namespace KvMesh.Engine.Events;
@@ -6,14 +7,17 @@ namespace KvMesh.Engine.Events;
 /// The last events of this node, in order. Writers never wait: a watcher that falls more than <see cref="Capacity"/> behind
 /// finds a gap and must scan.
 /// </summary>
-public sealed class BlockEventLog : IDisposable
+public sealed class BlockEventLog
 {
     /// <summary>Events kept for watchers.</summary>
     public const int Capacity = 1 << 16;
 
     private readonly Lock _lock = new();
     private readonly Entry[] _ring = new Entry[Capacity];
-    private readonly ManualResetEventSlim _grown = new();
+
+    /// <summary>Who waits sleeps on this; each looks at the log for itself when it wakes.</summary>
+    private readonly object _wake = new();
+    private int _waiting;
     private long _lastSequence;
 
     /// <summary>Sequence number of the newest event; 0 before the first.</summary>
@@ -44,7 +48,10 @@ public sealed class BlockEventLog : IDisposable
         }
     }
 
-    /// <summary>Waits for an event after <paramref name="afterSequence"/>. False when there is none within <paramref name="timeout"/>.</summary>
+    /// <summary>
+    /// Waits for an event after <paramref name="afterSequence"/>. False when there is none within <paramref name="timeout"/>, and when the
+    /// wait is cancelled: a watcher that need not wait any longer is no failure.
+    /// </summary>
     public bool Wait(long afterSequence, TimeSpan timeout, CancellationToken cancellationToken)
     {
         if (LastSequence > afterSequence)
@@ -52,11 +59,29 @@ public sealed class BlockEventLog : IDisposable
             return true;
         }
 
-        _grown.Reset();
-        return LastSequence > afterSequence || (_grown.Wait(timeout, cancellationToken) && LastSequence > afterSequence);
-    }
+        var startedAt = Stopwatch.GetTimestamp();
+        using var cancelled = cancellationToken.UnsafeRegister(static log => ((BlockEventLog)log!).WakeAll(), this);
+        lock (_wake)
+        {
+            // Whoever appends looks at this count after the sequence is out, and we at the sequence after the count: one of both sees the other.
+            Interlocked.Increment(ref _waiting);
+            try
+            {
+                var rest = timeout;
+                while (LastSequence <= afterSequence && rest > TimeSpan.Zero && !cancellationToken.IsCancellationRequested)
+                {
+                    Monitor.Wait(_wake, rest);
+                    rest = timeout - Stopwatch.GetElapsedTime(startedAt);
+                }
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _waiting);
+            }
+        }
 
-    public void Dispose() => _grown.Dispose();
+        return LastSequence > afterSequence;
+    }
 
     internal void Append(BlockEventKind kind, Block block) =>
         Append(kind, block.Tenant.Name, block.KeyBytes, block.PayloadBytes, block.Tiers, block.IsContent);
@@ -76,9 +101,17 @@ public sealed class BlockEventLog : IDisposable
             Interlocked.Exchange(ref _lastSequence, sequence);
         }
 
-        if (!_grown.IsSet)
+        if (Volatile.Read(ref _waiting) > 0)
         {
-            _grown.Set();
+            WakeAll();
+        }
+    }
+
+    private void WakeAll()
+    {
+        lock (_wake)
+        {
+            Monitor.PulseAll(_wake);
         }
     }
 

@@ -7,7 +7,8 @@ using KvMesh.Protocol.Integrity;
 namespace KvMesh.Engine.FarTiers;
 
 /// <summary>One block on its way here. It belongs to the thread that fetches it, which ends it by taking the reservation or by abandoning it.</summary>
-internal sealed class BlockIntake(FarLookup far, Tenant tenant, byte[] key, FetchPriority priority, long startedAt) : IBlockIntake
+internal sealed class BlockIntake(
+    FarLookup far, Tenant tenant, byte[] key, ReadOnlyMemory<byte> parent, FetchPriority priority, long startedAt, bool losslessOnly) : IBlockIntake
 {
     private Reservation? _reservation;
     private BitArray _accepted = new(0);
@@ -16,7 +17,11 @@ internal sealed class BlockIntake(FarLookup far, Tenant tenant, byte[] key, Fetc
     private uint _tableChecksum;
     private TimeSpan _limit = far.Options.DeadlineFor(0);
 
+    public byte[] Key => key;
+
     public FetchPriority Priority => priority;
+
+    public bool LosslessOnly => losslessOnly;
 
     public TimeSpan Remaining
     {
@@ -56,13 +61,13 @@ internal sealed class BlockIntake(FarLookup far, Tenant tenant, byte[] key, Fetc
         }
 
         Abandon();
-        if (!origin.Traits.IsContent || origin.PayloadBytes < 0)
+        if (!origin.Traits.IsContent || origin.PayloadBytes < 0 || (losslessOnly && origin.Loss is not null))
         {
             return false;
         }
 
         Expect(origin.PayloadBytes);
-        _reservation = far.Reserve(tenant, key, origin.PayloadBytes, origin.Traits);
+        _reservation = far.Reserve(tenant, key, origin.PayloadBytes, WithParent(origin.Traits), origin.Loss);
         if (_reservation is null)
         {
             return false;
@@ -125,6 +130,17 @@ internal sealed class BlockIntake(FarLookup far, Tenant tenant, byte[] key, Fetc
             far.Abort(reservation);
         }
     }
+
+    /// <summary>What its origin says goes first. A companion follows no block but its own.</summary>
+    private BlockTraits WithParent(in BlockTraits traits) => new()
+    {
+        IsContent = true,
+        LosslessOnly = traits.LosslessOnly,
+        Model = traits.Model,
+        Revision = traits.Revision,
+        CompanionOf = traits.CompanionOf,
+        ParentKey = traits.ParentKey.IsEmpty && traits.CompanionOf.IsEmpty ? parent.Span : traits.ParentKey,
+    };
 
     private ReadOnlySpan<byte> ChunkOf(int chunk)
     {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Events;
 using KvMesh.Protocol;
+using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Keys;
 
 namespace KvMesh.Engine.FarTiers;
@@ -12,7 +13,8 @@ namespace KvMesh.Engine.FarTiers;
 /// </summary>
 internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarTierOptions options, TimeProvider time) : IDisposable
 {
-    private readonly ConcurrentDictionary<KeyDigest, RunningFetch> _running = new();
+    /// <summary>By block, and by whether only an exact copy is wanted: who wants that need not wait for one that is not.</summary>
+    private readonly ConcurrentDictionary<(KeyDigest Digest, bool LosslessOnly), RunningFetch> _running = new();
     private readonly SemaphoreSlim _turns = new(options.MaxForegroundFetches);
     private volatile AttachedTier[] _tiers = [];
     private volatile bool _isStopping;
@@ -65,16 +67,53 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
     /// A client removes the block: tiers forget it, and a fetch that runs now brings nothing. Before the block is looked for here, so that
     /// whichever comes first, fetch or removal, nothing is left.
     /// </summary>
-    public void Forget(Tenant tenant, ReadOnlySpan<byte> key)
+    /// <returns>Whether a tier believed to hold it.</returns>
+    public bool Forget(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        var wasBelieved = false;
+        foreach (var tier in _tiers)
+        {
+            wasBelieved |= tier.Tier.Forget(tenant, key);
+        }
+
+        ForgetRunning(tenant, key);
+        return wasBelieved;
+    }
+
+    /// <summary>A fetch of this block that runs now brings nothing: what it has sealed by now is found by the caller, and it seals nothing later.</summary>
+    public void ForgetRunning(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        if (_running.IsEmpty)
+        {
+            return;
+        }
+
+        var digest = registry.DigestOf(tenant, key);
+        foreach (var losslessOnly in (ReadOnlySpan<bool>)[false, true])
+        {
+            if (_running.TryGetValue((digest, losslessOnly), out var running))
+            {
+                running.IsForgotten = true;
+                registry.AwaitSeal(digest);
+            }
+        }
+    }
+
+    /// <summary>Nothing that is on its way now arrives.</summary>
+    public void ForgetAllRunning()
+    {
+        foreach (var (_, running) in _running)
+        {
+            running.IsForgotten = true;
+        }
+    }
+
+    /// <summary>Another node removed the block: tiers give up what only this node would take away.</summary>
+    public void Drop(Tenant tenant, ReadOnlySpan<byte> key, bool wasHere)
     {
         foreach (var tier in _tiers)
         {
-            tier.Tier.Forget(tenant, key);
-        }
-
-        if (_running.TryGetValue(registry.DigestOf(tenant, key), out var running))
-        {
-            running.IsForgotten = true;
+            tier.Tier.Drop(tenant, key, wasHere);
         }
     }
 
@@ -86,10 +125,7 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
             tier.Tier.ForgetScope(tenant, model, revision);
         }
 
-        foreach (var (_, running) in _running)
-        {
-            running.IsForgotten = true;
-        }
+        ForgetAllRunning();
     }
 
     /// <summary>Makes a match longer by what other tiers believe to hold behind it. What it adds is a promise that may become a miss.</summary>
@@ -115,7 +151,10 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
     }
 
     /// <summary>Fetches a block and opens it. The caller closes it. False: a miss.</summary>
-    public bool TryOpen(Tenant tenant, ReadOnlySpan<byte> key, FetchPriority priority, out Block? opened)
+    /// <param name="parent">The block that it follows, as far as the caller knows: its origin may have it without that one. Empty: who gives it says.</param>
+    /// <param name="losslessOnly">Whether a copy that has lost something is a miss.</param>
+    public bool TryOpen(
+        Tenant tenant, ReadOnlySpan<byte> key, ReadOnlyMemory<byte> parent, FetchPriority priority, out Block? opened, bool losslessOnly = false)
     {
         opened = null;
         var tiers = _tiers;
@@ -125,22 +164,23 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
             return false;
         }
 
-        var digest = registry.DigestOf(tenant, key);
+        var fetch = (registry.DigestOf(tenant, key), losslessOnly);
         var own = new RunningFetch();
-        var running = _running.GetOrAdd(digest, own);
+        var running = _running.GetOrAdd(fetch, own);
         if (running != own)
         {
-            return running.WaitForEnd(options) && TryOpenHere(tenant, key, out opened);
+            return running.WaitForEnd(options) && TryOpenHere(tenant, key, losslessOnly, out opened);
         }
 
         byte[]? companionOf = null;
         try
         {
-            opened = FetchInTurn(tenant, key.ToArray(), tiers, beliefs, priority, out companionOf);
+            var intake = new BlockIntake(this, tenant, key.ToArray(), parent, priority, time.GetTimestamp(), losslessOnly);
+            opened = FetchInTurn(own, tenant, intake, tiers, beliefs, out companionOf);
         }
         finally
         {
-            _running.TryRemove(digest, out _);
+            _running.TryRemove(fetch, out _);
             own.End();
         }
 
@@ -159,23 +199,10 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
         return opened is not null;
     }
 
-    /// <summary>Space for a block that is coming. A parent counts only if it is here or coming: else it would be a hole in every match.</summary>
-    public Reservation? Reserve(Tenant tenant, ReadOnlySpan<byte> key, int payloadBytes, in BlockTraits traits)
-    {
-        var keepsParent = !traits.ParentKey.IsEmpty
-            && (registry.Find(tenant, traits.ParentKey) is not null || _running.ContainsKey(registry.DigestOf(tenant, traits.ParentKey)));
-        var kept = new BlockTraits
-        {
-            IsContent = true,
-            Model = traits.Model,
-            Revision = traits.Revision,
-            CompanionOf = traits.CompanionOf,
-            ParentKey = keepsParent ? traits.ParentKey : default,
-        };
-        return registry.Find(tenant, key) is null && writer.TryReserve(tenant, key, payloadBytes, kept, out var reservation) == ReserveStatus.Reserved
-            ? reservation
-            : null;
-    }
+    /// <summary>Space for a block that is coming, unless what is here is as good. Its parent may come after it, or never.</summary>
+    public Reservation? Reserve(Tenant tenant, ReadOnlySpan<byte> key, int payloadBytes, in BlockTraits traits, Loss? loss) =>
+        (registry.Find(tenant, key) is not { } present || (loss is null && present.Loss is not null))
+        && writer.TryReserve(tenant, key, payloadBytes, traits, out var reservation, loss) == ReserveStatus.Reserved ? reservation : null;
 
     public void Abort(Reservation reservation) => writer.Abort(reservation.End());
 
@@ -197,7 +224,7 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
     /// <summary>A companion is nothing without its block: fetches that too. Without it, the companion is a miss.</summary>
     private void CompletePair(Tenant tenant, byte[] mainKey, FetchPriority priority, ref Block? companion)
     {
-        if (registry.Find(tenant, mainKey) is null && TryOpen(tenant, mainKey, priority, out var main))
+        if (registry.Find(tenant, mainKey) is null && TryOpen(tenant, mainKey, default, priority, out var main))
         {
             Close(main!);
         }
@@ -210,13 +237,12 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
     }
 
     private Block? FetchInTurn(
-        Tenant tenant, byte[] key, AttachedTier[] tiers, ReadOnlySpan<ulong> beliefs, FetchPriority priority, out byte[]? companionOf)
+        RunningFetch running, Tenant tenant, BlockIntake intake, AttachedTier[] tiers, ReadOnlySpan<ulong> beliefs, out byte[]? companionOf)
     {
         companionOf = null;
-        var intake = new BlockIntake(this, tenant, key, priority, time.GetTimestamp());
-        if (priority == FetchPriority.Background)
+        if (intake.Priority == FetchPriority.Background)
         {
-            return Fetch(tenant, key, tiers, beliefs, intake, out companionOf);
+            return Fetch(running, tenant, intake, tiers, beliefs, out companionOf);
         }
 
         if (!_turns.Wait(intake.Remaining))
@@ -226,7 +252,7 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
 
         try
         {
-            return Fetch(tenant, key, tiers, beliefs, intake, out companionOf);
+            return Fetch(running, tenant, intake, tiers, beliefs, out companionOf);
         }
         finally
         {
@@ -235,13 +261,14 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
     }
 
     private Block? Fetch(
-        Tenant tenant, byte[] key, AttachedTier[] tiers, ReadOnlySpan<ulong> beliefs, BlockIntake intake, out byte[]? companionOf)
+        RunningFetch running, Tenant tenant, BlockIntake intake, AttachedTier[] tiers, ReadOnlySpan<ulong> beliefs, out byte[]? companionOf)
     {
         companionOf = null;
+        var key = intake.Key;
         try
         {
             // It may have come between the miss and now.
-            if (TryOpenHere(tenant, key, out var present))
+            if (TryOpenHere(tenant, key, intake.LosslessOnly, out var present))
             {
                 return present;
             }
@@ -261,14 +288,14 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
                 {
                     companionOf = intake.CompanionOf;
                     tier.CountHit(intake.Payload.Length, intake.Priority);
-                    return Seal(tenant, key, intake);
+                    return Seal(running, tenant, intake);
                 }
 
                 tier.Count(outcome == FetchOutcome.Filled ? FetchOutcome.Failed : outcome);
                 intake.Abandon();
             }
 
-            return TryOpenHere(tenant, key, out var late) ? late : null;
+            return TryOpenHere(tenant, key, intake.LosslessOnly, out var late) ? late : null;
         }
         finally
         {
@@ -276,20 +303,26 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
         }
     }
 
-    private Block? Seal(Tenant tenant, byte[] key, BlockIntake intake)
+    private Block? Seal(RunningFetch running, Tenant tenant, BlockIntake intake)
     {
         var block = intake.Take().End();
-        return writer.TrySealFetched(block, new SealOptions { ExpiresAt = intake.ExpiresAt }) ? block
-            : TryOpenHere(tenant, key, out var present) ? present
+        var seal = new SealOptions { ExpiresAt = intake.ExpiresAt, Unless = () => running.IsForgotten };
+        return writer.TrySealFetched(block, seal, intake.Priority == FetchPriority.Background) ? block
+            : TryOpenHere(tenant, intake.Key, intake.LosslessOnly, out var present) ? present
             : null;
     }
 
-    private bool TryOpenHere(Tenant tenant, ReadOnlySpan<byte> key, out Block? opened)
+    private bool TryOpenHere(Tenant tenant, ReadOnlySpan<byte> key, bool losslessOnly, out Block? opened)
     {
         opened = registry.Find(tenant, key);
         if (opened is not null && opened.TryOpen())
         {
-            return true;
+            if (!losslessOnly || opened.Loss is null)
+            {
+                return true;
+            }
+
+            Close(opened);
         }
 
         opened = null;
@@ -330,52 +363,4 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
     }
 
     private static void Close(Block block) => new BlockRead(null!, block, mustVerify: false).Dispose();
-
-    /// <summary>A fetch that one thread does and others wait for.</summary>
-    private sealed class RunningFetch
-    {
-        private readonly Lock _lock = new();
-        private ManualResetEventSlim? _ended;
-        private bool _isEnded;
-        private int _waiters;
-        private volatile bool _isForgotten;
-
-        /// <summary>Whether the block was removed while it was on its way.</summary>
-        public bool IsForgotten
-        {
-            get => _isForgotten;
-            set => _isForgotten = value;
-        }
-
-        /// <summary>False when it did not end in time, or when too many wait already.</summary>
-        public bool WaitForEnd(FarTierOptions options)
-        {
-            lock (_lock)
-            {
-                if (_isEnded)
-                {
-                    return true;
-                }
-
-                if (_waiters >= options.MaxWaitersPerBlock)
-                {
-                    return false;
-                }
-
-                _waiters++;
-                _ended ??= new ManualResetEventSlim();
-            }
-
-            return _ended.Wait(options.LongestDeadline);
-        }
-
-        public void End()
-        {
-            lock (_lock)
-            {
-                _isEnded = true;
-                _ended?.Set();
-            }
-        }
-    }
 }

@@ -54,7 +54,7 @@ internal sealed class FetchOrders : IDisposable
     public int Queued => Volatile.Read(ref _queued);
 
     /// <summary>False when too many orders wait.</summary>
-    public bool TryAdd(Tenant tenant, ReadOnlyMemory<byte> key, Action<FetchOrderResult>? completed)
+    public bool TryAdd(Tenant tenant, ReadOnlyMemory<byte> key, ReadOnlyMemory<byte> parent, Action<FetchOrderResult, long>? completed)
     {
         if (Interlocked.Increment(ref _queued) > _options.MaxQueuedFetches || _stopping.IsSet)
         {
@@ -62,7 +62,7 @@ internal sealed class FetchOrders : IDisposable
             return false;
         }
 
-        _queue.Enqueue(new Order(tenant, key, completed));
+        _queue.Enqueue(new Order(tenant, key, parent, completed));
         _workers[(uint)key.GetHashCode() % _workers.Length].Signal();
         return true;
     }
@@ -77,7 +77,7 @@ internal sealed class FetchOrders : IDisposable
 
         while (_queue.TryDequeue(out var order))
         {
-            order.Completed?.Invoke(FetchOrderResult.NotFetched);
+            order.Completed?.Invoke(FetchOrderResult.NotFetched, 0);
         }
 
         _stopping.Dispose();
@@ -92,15 +92,15 @@ internal sealed class FetchOrders : IDisposable
                 SignalAll();
             }
 
-            var result = FetchOrderResult.NotFetched;
+            var (result, bytes) = (FetchOrderResult.NotFetched, 0L);
             try
             {
-                result = Execute(order);
+                (result, bytes) = Execute(order);
             }
             finally
             {
                 Interlocked.Decrement(ref _queued);
-                order.Completed?.Invoke(result);
+                order.Completed?.Invoke(result, bytes);
             }
         }
     }
@@ -113,23 +113,29 @@ internal sealed class FetchOrders : IDisposable
         }
     }
 
-    private FetchOrderResult Execute(in Order order)
+    private (FetchOrderResult Result, long Bytes) Execute(in Order order)
     {
-        if (_registry.Find(order.Tenant, order.Key.Span) is not null)
+        // A copy that has lost something is none of a block that may not: an exact one takes its place.
+        var present = _registry.Find(order.Tenant, order.Key.Span);
+        var mustBeExact = present is { IsLosslessOnly: true, Loss: not null };
+        if (present is not null && !mustBeExact)
         {
-            return FetchOrderResult.AlreadyHere;
+            _registry.LinkLate(present, order.Parent.Span);
+            return (FetchOrderResult.AlreadyHere, 0);
         }
 
         StepAside();
-        if (!_far.TryOpen(order.Tenant, order.Key.Span, FetchPriority.Background, out var block))
+        if (!_far.TryOpen(order.Tenant, order.Key.Span, order.Parent, FetchPriority.Background, out var block, mustBeExact))
         {
-            return FetchOrderResult.NotFetched;
+            return (FetchOrderResult.NotFetched, 0);
         }
 
-        var bytes = block!.PayloadBytes;
-        new BlockRead(null!, block, mustVerify: false).Dispose();
+        // A reader may have brought it at the same time, who does not know what it follows.
+        _registry.LinkLate(block!, order.Parent.Span);
+        var bytes = BlockEngine.FetchBytesOf(block!);
+        new BlockRead(null!, block!, mustVerify: false).Dispose();
         Spend(bytes);
-        return FetchOrderResult.Fetched;
+        return (FetchOrderResult.Fetched, bytes);
     }
 
     private void StepAside()
@@ -161,5 +167,5 @@ internal sealed class FetchOrders : IDisposable
         _stopping.Wait(wait);
     }
 
-    private readonly record struct Order(Tenant Tenant, ReadOnlyMemory<byte> Key, Action<FetchOrderResult>? Completed);
+    private readonly record struct Order(Tenant Tenant, ReadOnlyMemory<byte> Key, ReadOnlyMemory<byte> Parent, Action<FetchOrderResult, long>? Completed);
 }

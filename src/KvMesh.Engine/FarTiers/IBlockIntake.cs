@@ -1,4 +1,5 @@
 using KvMesh.Engine.Blocks;
+using KvMesh.Protocol.Integrity;
 
 namespace KvMesh.Engine.FarTiers;
 
@@ -9,6 +10,9 @@ namespace KvMesh.Engine.FarTiers;
 public interface IBlockIntake
 {
     FetchPriority Priority { get; }
+
+    /// <summary>Whether a copy that has lost something is no answer: <see cref="FetchOutcome.Lossy"/> then.</summary>
+    bool LosslessOnly => false;
 
     /// <summary>Time left; afterwards a hit is a miss. Zero once the engine stops.</summary>
     TimeSpan Remaining { get; }
@@ -45,6 +49,9 @@ public readonly ref struct BlockOrigin
     /// <summary>CRC-32C over the whole checksum table: two copies with one value are the same bytes.</summary>
     public uint TableChecksum { get; init; }
 
+    /// <summary>What this copy has lost; null: nothing.</summary>
+    public Loss? Loss { get; init; }
+
     /// <summary>Unix milliseconds after which the block is gone; 0 never.</summary>
     public long ExpiresAt { get; init; }
 
@@ -71,4 +78,16 @@ public readonly ref struct LeavingBlock
 
     /// <summary>Whether it is promised to somebody: keep it whatever its hits.</summary>
     public bool IsPinned { get; init; }
+
+    /// <summary>
+    /// Whether the block is still one that clients may see, asked now: a tier that writes down which purges it knows of asks after it has
+    /// looked that up, so that it never writes a purged block as one from after the purge.
+    /// </summary>
+    public bool IsStillKept => Source is null || (!Source.IsDead && !Source.Scope.IsPurged);
+
+    internal Block? Source { get; init; }
+
+    /// <summary>What describes the block, as <see cref="Coding.CodedBlock.Companion"/> has it.</summary>
+    /// <param name="room">Where it is copied to.</param>
+    public ReadOnlySpan<byte> ReadCompanion(Span<byte> room) => Source is null ? default : Coding.CompanionBytes.Read(Source, room);
 }

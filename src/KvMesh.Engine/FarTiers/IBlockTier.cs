@@ -50,12 +50,20 @@ public interface IBlockTier
     /// The block was removed here by a client. A tier that keeps copies for this node gives it up, and shows it to nobody here from this call
     /// on. It must not wait for a network.
     /// </summary>
-    void Forget(Tenant tenant, ReadOnlySpan<byte> key)
-    {
-    }
+    /// <returns>Whether it believed to hold the block, as far as it knows from memory.</returns>
+    bool Forget(Tenant tenant, ReadOnlySpan<byte> key) => false;
 
     /// <summary>As <see cref="Forget"/> for all blocks of a tenant, model or revision; null stands for all.</summary>
     void ForgetScope(Tenant tenant, string? model, string? revision)
+    {
+    }
+
+    /// <summary>
+    /// Another node removed the block, and this node has let its copy go. A tier gives up what it was given by this node and nobody else
+    /// will take away. It must not wait for a network.
+    /// </summary>
+    /// <param name="wasHere">Whether this node had a copy.</param>
+    void Drop(Tenant tenant, ReadOnlySpan<byte> key, bool wasHere)
     {
     }
 }
@@ -74,6 +82,9 @@ public enum FetchOutcome
 
     /// <summary>The block may be there, but did not come: out of reach, out of time, wrong bytes, or no room here.</summary>
     Failed,
+
+    /// <summary>What it has has lost something, and an exact copy was wanted. The map is right, and nothing is wrong with it.</summary>
+    Lossy,
 }
 
 /// <summary>Who waits for a fetch. Foreground goes first.</summary>

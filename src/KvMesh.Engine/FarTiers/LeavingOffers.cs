@@ -7,7 +7,8 @@ namespace KvMesh.Engine.FarTiers;
 /// Offers blocks to tiers that all nodes share before they leave this one, from the end of RAM that leaves next, ahead of need: so
 /// that eviction stays a matter of memory. Blocks that still go to this node's disk are not leaving.
 /// </summary>
-internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
+/// <param name="open">Opens a block that lies encoded in RAM, as it is.</param>
+internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop, Func<Block, bool> open)
 {
     /// <summary>How often a step looks.</summary>
     public static readonly TimeSpan Period = TimeSpan.FromMilliseconds(50);
@@ -17,6 +18,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
     private const int DepthPerStep = 8192;
 
     private readonly List<Block> _candidates = [];
+    private readonly Func<Block, bool> _mayOffer = block => block.IsContent && !block.IsDead && MayOffer(block, far.Time);
 
     /// <summary>One thread.</summary>
     public void Step(IEnumerable<HostTier> hosts)
@@ -34,7 +36,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
             }
 
             _candidates.Clear();
-            host.CollectNextToLeave(_candidates, BlocksPerStep, DepthPerStep, static block => block.IsContent && !block.IsDead && MayOffer(block));
+            host.CollectNextToLeave(_candidates, BlocksPerStep, DepthPerStep, _mayOffer);
             foreach (var block in _candidates)
             {
                 if (far.IsStopping)
@@ -49,23 +51,53 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
         _candidates.Clear();
     }
 
+    /// <summary>Offers everything that was used or is pinned and that no tier below has, for as long as the time lasts. Any thread.</summary>
+    public void OfferAll(IEnumerable<HostTier> hosts, TimeProvider time, TimeSpan limit)
+    {
+        var startedAt = time.GetTimestamp();
+        if (!far.Tiers.Any(tier => tier.Tier.TakesOffers))
+        {
+            return;
+        }
+
+        foreach (var block in hosts.SelectMany(host => host.CollectMostValuable()))
+        {
+            if (far.IsStopping || time.GetElapsedTime(startedAt) >= limit)
+            {
+                return;
+            }
+
+            if (block.IsContent && !block.IsDead && (HitsOf(block) > 0 || IsPinned(block, time)) && MayOffer(block, time))
+            {
+                OfferWithCompanion(block);
+            }
+        }
+    }
+
     private void OfferWithCompanion(Block block)
     {
-        if (Offer(block) && block.Companion is { } companion && MayOffer(companion))
+        if (Offer(block) && block.Companion is { } companion && MayOffer(companion, far.Time))
         {
             Offer(companion);
         }
     }
 
-    /// <summary>What nobody had used when it was offered gets a second chance once somebody has.</summary>
-    private static bool MayOffer(Block block) => !block.IsOffered || (block.WasOfferedUnused && HitsOf(block) > 0);
+    /// <summary>What nobody had used or pinned when it was offered gets a second chance once somebody has.</summary>
+    private static bool MayOffer(Block block, TimeProvider time) =>
+        !block.IsOffered || (block.WasOfferedUnused && (HitsOf(block) > 0 || IsPinned(block, time)));
+
+    /// <summary>Whether a pin keeps it. The halves of a pair are kept together.</summary>
+    private static bool IsPinned(Block block, TimeProvider time) =>
+        Volatile.Read(ref MainOf(block).HeldUntil) is var until && until != 0 && until > time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>Uses of a pair are counted on its main half.</summary>
-    private static uint HitsOf(Block block) => block.IsCompanion && Volatile.Read(ref block.Companion) is { } main ? main.Hits : block.Hits;
+    private static uint HitsOf(Block block) => MainOf(block).Hits;
+
+    private static Block MainOf(Block block) => block.IsCompanion && Volatile.Read(ref block.Companion) is { } main ? main : block;
 
     private bool Offer(Block block)
     {
-        if (block.Scope.IsPurged || !block.TryOpen())
+        if (block.Scope.IsPurged || !(block.TryOpen() || (!block.IsResident && block.Encoded is not null && open(block))))
         {
             return false;
         }
@@ -79,6 +111,8 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
             Checksums = read.Checksums,
             Origin = read.Origin,
             Hits = HitsOf(block),
+            IsPinned = IsPinned(block, far.Time),
+            Source = block,
         };
         var isAsked = false;
         var isDone = true;
@@ -96,7 +130,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop)
             }
         }
 
-        block.WasOfferedUnused = leaving.Hits == 0;
+        block.WasOfferedUnused = leaving is { Hits: 0, IsPinned: false };
         block.IsOffered = isAsked && (isDone || block.WasOfferedUnused);
         return isTaken;
     }

@@ -10,7 +10,7 @@ namespace KvMesh.Engine.Host;
 /// order lock over the retention policies of its tenants, and the space lock over allocator and descriptors, which may be
 /// taken under the first, never the other way round. Neither is held together with a lock of the index.
 /// </summary>
-internal sealed class HostTier : IDisposable
+internal sealed partial class HostTier : IDisposable
 {
     private readonly Lock _space = new();
     private readonly Lock _order = new();
@@ -18,7 +18,7 @@ internal sealed class HostTier : IDisposable
     private readonly ExtentAllocator _allocator;
     private readonly DescriptorTable _descriptors;
 
-    /// <summary>Resident blocks by descriptor, whose number the allocator keeps with their extents.</summary>
+    /// <summary>Resident blocks by descriptor, whose number the allocator keeps with their extents; the last place stays empty, for extents of no block.</summary>
     private readonly Block?[] _owners;
     private readonly Queue<Extent> _quarantine = new();
     private readonly TouchBuffer _touches = new();
@@ -27,10 +27,12 @@ internal sealed class HostTier : IDisposable
     private readonly int _maxBlocks;
     private readonly long _quarantineUntil;
     private readonly List<Tenant> _tenants = [];
+    private readonly WithheldMemory _withheld;
     private long _allocatedBytes;
     private int _extents;
 
-    public HostTier(string isolationGroup, ArenaMapping arena, int maxBlocks, RequestClock clock, TimeProvider time)
+    /// <param name="longestLease">Longest existence lease, which bounds what an earlier process can have promised.</param>
+    public HostTier(string isolationGroup, ArenaMapping arena, int maxBlocks, TimeSpan longestLease, RequestClock clock, TimeProvider time)
     {
         IsolationGroup = isolationGroup;
         _arena = arena;
@@ -39,11 +41,17 @@ internal sealed class HostTier : IDisposable
         _time = time;
         _allocator = new ExtentAllocator(arena.DataBytes, arena.Header.DescriptorCount);
         _descriptors = new DescriptorTable(arena);
-        _owners = new Block?[arena.Header.DescriptorCount];
+        _owners = new Block?[arena.Header.DescriptorCount + 1];
+        _withheld = new WithheldMemory(arena, _allocator, mark: arena.Header.DescriptorCount, time);
         _quarantineUntil = arena.IsAdopted ? arena.Header.ResidenceLeasesUntil : 0;
+        var latest = time.GetUtcNow().ToUnixTimeMilliseconds() + (long)longestLease.TotalMilliseconds;
+        RecoveredDiskLeasesUntil = arena.IsAdopted ? Math.Min(arena.Header.DiskLeasesUntil, latest) : 0;
     }
 
     public string IsolationGroup { get; }
+
+    /// <summary>Unix milliseconds until which blocks that an earlier process left on disk alone may be under its existence leases.</summary>
+    public long RecoveredDiskLeasesUntil { get; }
 
     public string Path => _arena.Path;
 
@@ -72,13 +80,37 @@ internal sealed class HostTier : IDisposable
 
     public void Add(Tenant tenant) => _tenants.Add(tenant);
 
-    /// <summary>Takes an extent and a descriptor. False when there is no hole of that size, or a limit is reached.</summary>
+    /// <summary>Takes an extent and a descriptor. False when there is no hole of that size, a limit is reached, or the system has no memory for it.</summary>
     public bool TryTake(Tenant tenant, int bytes, out Extent extent)
+    {
+        if (!TryTakePlace(tenant, bytes, out extent))
+        {
+            return false;
+        }
+
+        if (_arena.TryBack(extent.Offset, extent.AllocatedBytes))
+        {
+            return true;
+        }
+
+        // What no memory can be had for counts as taken for a while: others make room in what there is.
+        Free(tenant, extent, wasPublished: false);
+        extent = default;
+        lock (_space)
+        {
+            _allocatedBytes += _withheld.TakeAll();
+        }
+
+        return false;
+    }
+
+    private bool TryTakePlace(Tenant tenant, int bytes, out Extent extent)
     {
         extent = default;
         lock (_space)
         {
             ReleaseQuarantineNeedsLock();
+            _allocatedBytes -= _withheld.ReturnIfDue();
             if (IsAtBlockLimit || !_allocator.TryAllocate(bytes, out var offset))
             {
                 return false;
@@ -144,7 +176,17 @@ internal sealed class HostTier : IDisposable
     /// <summary>Puts an adopted block in the order of leaving, where it was; blocks come in that order.</summary>
     public void Restore(Block block)
     {
-        _owners[block.Extent.Descriptor] = block;
+        if (block.IsResident)
+        {
+            Own(block);
+            NoteRaw(block);
+        }
+
+        if (block.Encoded is { } copy)
+        {
+            Own(block, copy.Extent);
+        }
+
         if (!block.IsCompanion || block.Companion is null)
         {
             block.Tenant.Retention.Add(block, block.LastUse, lowInterest: false);
@@ -152,7 +194,10 @@ internal sealed class HostTier : IDisposable
     }
 
     /// <summary>The block is about to be visible in its extent.</summary>
-    public void Own(Block block) => Volatile.Write(ref _owners[block.Extent.Descriptor], block);
+    public void Own(Block block) => Own(block, block.Extent);
+
+    /// <summary>The block is about to be visible in that extent too.</summary>
+    public void Own(Block block, in Extent extent) => Volatile.Write(ref _owners[extent.Descriptor], block);
 
     /// <summary>The block that a descriptor describes, or null. It may have gone since.</summary>
     public Block? OwnerOf(int descriptor) => Volatile.Read(ref _owners[descriptor]);
@@ -169,6 +214,8 @@ internal sealed class HostTier : IDisposable
                 block.Tenant.Retention.Add(block, _clock.Next(), lowInterest);
             }
         }
+
+        NoteRaw(block);
     }
 
     public void Forget(Block block)
@@ -177,6 +224,8 @@ internal sealed class HostTier : IDisposable
         {
             block.Tenant.Retention.Remove(block);
         }
+
+        block.Tenant.Raw?.Remove(block);
     }
 
     /// <summary>Notes a use of the block, and of its ancestors when it was used as the end of a prefix.</summary>
@@ -193,6 +242,21 @@ internal sealed class HostTier : IDisposable
                 _order.Exit();
             }
         }
+    }
+
+    /// <summary>Who gives way: whoever is furthest beyond its share, so that nobody within its share ever does for another.</summary>
+    public Tenant VictimTenant(Tenant requester)
+    {
+        var victim = requester;
+        foreach (var tenant in _tenants)
+        {
+            if (tenant.HostBytes - tenant.ShareBytes > Math.Max(0, victim.HostBytes - victim.ShareBytes))
+            {
+                victim = tenant;
+            }
+        }
+
+        return victim;
     }
 
     /// <summary>The next block that leaves so that <paramref name="requester"/> gets room, claimed; or null.</summary>
@@ -260,20 +324,26 @@ internal sealed class HostTier : IDisposable
             var free = CapacityBytes - _allocatedBytes;
             var largest = _allocator.TryGetLargestHole(out _, out var bytes) ? bytes : 0;
             var fragmentation = free == 0 ? 0 : 1 - ((double)largest / free);
-            return new ArenaSnapshot(IsolationGroup, Path, CapacityBytes, _allocatedBytes, largest, fragmentation, warmBytes);
+            return new ArenaSnapshot(IsolationGroup, Path, CapacityBytes, _allocatedBytes, largest, fragmentation, warmBytes) { WithheldBytes = _withheld.Bytes };
         }
     }
 
     /// <summary>Remembers for the next process how long clients may still read in place.</summary>
-    public void NoteResidenceLease(long until)
+    public void NoteResidenceLease(long until) => Raise(ref _arena.Header.ResidenceLeasesUntil, until);
+
+    /// <summary>
+    /// Remembers for the next process how long blocks that are on disk alone are promised: their records do not say it, and are not written for it.
+    /// </summary>
+    public void NoteDiskLease(long until) => Raise(ref _arena.Header.DiskLeasesUntil, until);
+
+    public void Dispose() => _arena.Dispose();
+
+    private static void Raise(ref long last, long until)
     {
-        ref var last = ref _arena.Header.ResidenceLeasesUntil;
         while (Volatile.Read(ref last) is var seen && seen < until && Interlocked.CompareExchange(ref last, until, seen) != seen)
         {
         }
     }
-
-    public void Dispose() => _arena.Dispose();
 
     /// <summary>The block whose extent begins there; null while it is being written. It may have gone since: whoever takes it claims it first.</summary>
     private Block? OwnerNeedsLock(long offset) => OwnerOf(_allocator.MarkOf(offset));
@@ -295,21 +365,6 @@ internal sealed class HostTier : IDisposable
             candidate.Tenant.Retention.Remove(candidate);
             return candidate;
         }
-    }
-
-    /// <summary>Who gives way: whoever is furthest beyond its share, so that nobody within its share ever does for another.</summary>
-    private Tenant VictimTenant(Tenant requester)
-    {
-        var victim = requester;
-        foreach (var tenant in _tenants)
-        {
-            if (tenant.HostBytes - tenant.ShareBytes > Math.Max(0, victim.HostBytes - victim.ShareBytes))
-            {
-                victim = tenant;
-            }
-        }
-
-        return victim;
     }
 
     private void CountNeedsLock(Tenant tenant, in Extent extent, int sign)

@@ -12,21 +12,14 @@ internal sealed class Prefaulter(IReadOnlyList<HostTier> hosts)
     public static readonly TimeSpan Period = TimeSpan.FromMilliseconds(10);
 
     private readonly long[] _warmBytes = new long[hosts.Count];
+    private readonly long[] _hugeBytes = new long[hosts.Count];
 
-    public long WarmBytesOf(HostTier host)
-    {
-        for (var index = 0; index < hosts.Count; index++)
-        {
-            if (hosts[index] == host)
-            {
-                return Interlocked.Read(ref _warmBytes[index]);
-            }
-        }
+    public long WarmBytesOf(HostTier host) => Read(_warmBytes, host);
 
-        return 0;
-    }
+    public long HugeBytesOf(HostTier host) => Read(_hugeBytes, host);
 
-    public void Step()
+    /// <summary>Populates one piece. False: there is none left, now and ever.</summary>
+    public bool Step()
     {
         for (var index = 0; index < hosts.Count; index++)
         {
@@ -35,10 +28,26 @@ internal sealed class Prefaulter(IReadOnlyList<HostTier> hosts)
             if (piece > 0)
             {
                 // A kernel that cannot populate leaves the pages to first use; there is nothing to try again.
-                var isPopulated = hosts[index].Arena.TryPopulate(warm, piece);
+                var isPopulated = hosts[index].Arena.TryPopulate(warm, piece, out var hugeBytes);
+                Interlocked.Add(ref _hugeBytes[index], hugeBytes);
                 Interlocked.Exchange(ref _warmBytes[index], isPopulated ? warm + piece : hosts[index].CapacityBytes);
-                return;
+                return true;
             }
         }
+
+        return false;
+    }
+
+    private long Read(long[] figures, HostTier host)
+    {
+        for (var index = 0; index < hosts.Count; index++)
+        {
+            if (hosts[index] == host)
+            {
+                return Interlocked.Read(ref figures[index]);
+            }
+        }
+
+        return 0;
     }
 }

@@ -32,25 +32,53 @@ public sealed class ConnectionLeases : IDisposable
     internal long OldestUntil => Interlocked.Read(ref _oldestUntil);
 
     /// <summary>
-    /// Hands an open read to the connection's client and returns its lease id, or 0 when the residence budget is spent, in which
-    /// case the read is disposed. The lease ends by <see cref="Release"/>, by time, or with the connection.
+    /// Hands an open read to the connection's client and returns its lease id, or 0 when the residence budget of the connection or of its tenant
+    /// is spent, in which case the read is disposed. The lease ends by <see cref="Release"/>, by time, or with the connection.
     /// </summary>
     public long TakeResidence(BlockRead read, TimeSpan duration)
     {
         var until = Now() + (long)Math.Min(duration.TotalMilliseconds, _maxResidence.TotalMilliseconds);
+        var bytes = read.HeldBytes;
         lock (_lock)
         {
-            if (!_isClosed && _residenceBytes + read.PayloadBytes <= _budget.ConnectionBytes)
+            if (!_isClosed && _residenceBytes + bytes <= _budget.ConnectionBytes && _budget.TryTakeResidence(bytes))
             {
-                _residenceBytes += read.PayloadBytes;
+                _residenceBytes += bytes;
                 _residence.Add(++_lastId, new ResidenceLease(read, until));
                 read.NoteResidenceLease(until);
                 return _lastId;
             }
         }
 
+        _budget.CountRefusal();
         read.Dispose();
         return 0;
+    }
+
+    /// <summary>Takes bytes of RAM that stay in place for this connection until <see cref="GiveBack"/>. False: its budget, or its tenant's, is spent.</summary>
+    internal bool TryTake(long bytes)
+    {
+        lock (_lock)
+        {
+            if (!_isClosed && _residenceBytes + bytes <= _budget.ConnectionBytes && _budget.TryTakeResidence(bytes))
+            {
+                _residenceBytes += bytes;
+                return true;
+            }
+        }
+
+        _budget.CountRefusal();
+        return false;
+    }
+
+    internal void GiveBack(long bytes)
+    {
+        lock (_lock)
+        {
+            _residenceBytes -= bytes;
+        }
+
+        _budget.ReturnResidence(bytes);
     }
 
     /// <summary>Ends a residence lease. False when it had run out: what the client read after that may be another block's bytes.</summary>
@@ -64,7 +92,7 @@ public sealed class ConnectionLeases : IDisposable
                 return false;
             }
 
-            _residenceBytes -= lease.Read.PayloadBytes;
+            GiveBackNeedsLock(lease);
         }
 
         lease.Read.Dispose();
@@ -79,8 +107,8 @@ public sealed class ConnectionLeases : IDisposable
         {
             _isClosed = true;
             open = [.. _residence.Values];
+            Array.ForEach(open, GiveBackNeedsLock);
             _residence.Clear();
-            _residenceBytes = 0;
         }
 
         foreach (var lease in open)
@@ -149,7 +177,7 @@ public sealed class ConnectionLeases : IDisposable
                 {
                     late.Add(lease);
                     _residence.Remove(id);
-                    _residenceBytes -= lease.Read.PayloadBytes;
+                    GiveBackNeedsLock(lease);
                 }
             }
 
@@ -163,6 +191,12 @@ public sealed class ConnectionLeases : IDisposable
         }
 
         return isNeeded;
+    }
+
+    private void GiveBackNeedsLock(ResidenceLease lease)
+    {
+        _residenceBytes -= lease.Read.HeldBytes;
+        _budget.ReturnResidence(lease.Read.HeldBytes);
     }
 
     private static long Extend(ref long leaseUntil, long until)

@@ -9,6 +9,7 @@ internal sealed class EngineCounters
     public long FarHits;
     public long PeerReads;
     public long PeerReadBytes;
+    public long PeerReadTicks;
     public long ReadBytes;
     public long Writes;
     public long WrittenBytes;
@@ -21,6 +22,7 @@ internal sealed class EngineCounters
     public long HostEvictions;
     public long HostEvictedBytes;
     public long HostDropped;
+    public long ShadowsDropped;
     public long DiskDropped;
     public long VerifiedBlocks;
     public long VerifiedBytes;

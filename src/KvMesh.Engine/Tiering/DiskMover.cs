@@ -1,17 +1,18 @@
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.Disk;
-using KvMesh.Engine.Events;
 using KvMesh.Engine.Host;
 using KvMesh.Engine.Telemetry;
-using KvMesh.Protocol.Integrity;
 
 namespace KvMesh.Engine.Tiering;
 
 /// <summary>
-/// Moves blocks between RAM and disk. Going down happens ahead of need, from the end that leaves next, so that eviction only
-/// forgets a copy; a victim that was not written in time is dropped and counted, and a put never waits for the disk.
+/// Moves blocks from RAM to disk: ahead of need, from the end that leaves next, so that eviction only forgets a copy; a victim that was not
+/// written in time is dropped and counted, and a put never waits for the disk.
 /// </summary>
-internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor evictor, EngineCounters counters, TimeProvider time) : IDisposable
+/// <param name="coding">Encodes blocks on their way down; null: nothing is encoded.</param>
+internal sealed class DiskMover(
+    DiskTier disk, BlockRegistry registry, Promoter promoter, EngineCounters counters, TimeProvider time, DiskCoding? coding = null) : IDisposable
 {
     /// <summary>Part of an arena that is kept clean, written ahead at its leaving end.</summary>
     private const int AheadDivisor = 16;
@@ -20,13 +21,16 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
     private const int BlocksPerStep = 2048;
     private const int DepthPerStep = 8192;
 
-    /// <summary>Longest wait for another thread that is loading the same block.</summary>
-    private static readonly TimeSpan LoadPatience = TimeSpan.FromSeconds(5);
+    /// <summary>Time for which blocks are encoded before those that need none are looked for again: they would leave unwritten meanwhile.</summary>
+    private static readonly TimeSpan CodecTurn = TimeSpan.FromMilliseconds(50);
 
     private readonly List<Block> _candidates = [];
-    private readonly DemotionWriter _writer = new(disk, registry, counters);
+    private readonly List<Block> _slow = [];
+    private readonly DemotionWriter _writer = new(disk, registry, counters, coding?.Encoder);
 
-    /// <summary>Writes what leaves next, when an arena is getting full. One thread.</summary>
+    /// <summary>
+    /// Writes what leaves next, when an arena is getting full: first what is written as it lies, then what a codec writes, for a turn. One thread.
+    /// </summary>
     public void DemoteAhead(IEnumerable<HostTier> hosts)
     {
         foreach (var host in hosts)
@@ -41,6 +45,7 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
             _candidates.Clear();
             host.CollectNextToLeave(
                 _candidates, BlocksPerStep, DepthPerStep, block => NeedsCopy(block) && !block.IsDead && (!isFull || block.Hits > 0));
+            _slow.Clear();
             var bytes = 0L;
             foreach (var block in _candidates)
             {
@@ -50,21 +55,32 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
                 }
 
                 bytes += block.HeldBytes;
-                Store(block);
+                if (_writer.TakesCodec(block))
+                {
+                    _slow.Add(block);
+                }
+                else
+                {
+                    Store(block, mayEncode: true);
+                }
             }
 
             _writer.Flush();
+            EncodeForATurn();
         }
     }
 
-    /// <summary>Writes all of RAM that is not on disk, most valuable first, until the budget is spent. Returns blocks left behind.</summary>
+    /// <summary>
+    /// Writes all of RAM that is not on disk, most valuable first, until the budget is spent: as it lies, since time is what is short. Returns
+    /// blocks left behind.
+    /// </summary>
     public int SaveAll(IEnumerable<HostTier> hosts, TimeSpan budget)
     {
         var start = time.GetTimestamp();
         var left = 0;
         foreach (var block in hosts.SelectMany(host => host.CollectMostValuable()).Where(NeedsCopy))
         {
-            if (time.GetElapsedTime(start) > budget || !Store(block))
+            if (time.GetElapsedTime(start) > budget || !Store(block, mayEncode: false))
             {
                 left++;
             }
@@ -79,11 +95,17 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
     /// <summary>
     /// The block expires at another time than it did when its copy on disk was written. A copy that would live too long is given up before
     /// this returns, so that no crash brings it back, and is written again when the block is next to leave; one that would end too
-    /// early is replaced then, and counts until it is. A block that only the disk has is brought into RAM first.
+    /// early is replaced then, and counts until it is. A block that only the disk has is brought into RAM first. A copy that is being written
+    /// and would live too long is disowned: its writer gives it up.
     /// </summary>
     public void NoteExpiry(Block block, bool isSooner)
     {
-        if (!block.IsOnDisk || !(block.TryOpen() || TryLoadAndOpen(block)))
+        if (isSooner)
+        {
+            registry.DisownWrite(block);
+        }
+
+        if (!block.IsOnDisk || !(block.TryOpen() || promoter.TryLoadAndOpen(block, out _)))
         {
             if (isSooner)
             {
@@ -105,106 +127,56 @@ internal sealed class DiskMover(DiskTier disk, BlockRegistry registry, Evictor e
         }
     }
 
-    public void Dispose() => _writer.Dispose();
-
     /// <summary>
-    /// Brings a block from disk into RAM and opens it. The first use of a copy below is kept at the end that leaves next; a
-    /// second one makes it an equal of the others. False: a miss.
+    /// Gives up a copy on disk that has lost something, of a block that may not any more. The caller holds the block open, so that its bytes in RAM
+    /// stay meanwhile; they are written again before they leave. One that is being written is given up when it is.
     /// </summary>
-    public bool TryLoadAndOpen(Block block)
+    public void GiveUpLossyCopy(Block block)
+    {
+        // Reclamation may move it at the same moment.
+        while (block is { IsOnDisk: true, LossyBelow: not null, IsDead: false })
+        {
+            _writer.GiveUpCopy(block);
+        }
+    }
+
+    public void Dispose()
+    {
+        _writer.Dispose();
+        coding?.Dispose();
+    }
+
+    private void EncodeForATurn()
     {
         var start = time.GetTimestamp();
-        var wait = new SpinWait();
-        while (!block.TryClaim(resident: false))
+        foreach (var block in _slow)
         {
-            if (block.TryOpen())
+            Store(block, mayEncode: true);
+            if (time.GetElapsedTime(start) > CodecTurn)
             {
-                return true;
+                break;
             }
-
-            if (block.IsDead || time.GetElapsedTime(start) > LoadPatience)
-            {
-                return false;
-            }
-
-            wait.SpinOnce();
         }
 
-        return LoadClaimed(block);
-    }
-
-    private bool LoadClaimed(Block block)
-    {
-        var host = block.Tenant.Host;
-        var bytes = Extent.BytesFor(block.PayloadBytes, Trailer.NameBytes(block.Scope, block.Key.Length));
-        if (!evictor.TryAllocate(block.Tenant, bytes, out var extent))
-        {
-            block.UnclaimAndCheckFree(resident: false);
-            return false;
-        }
-
-        var memory = host.Arena.Data(extent.Offset, (int)extent.AllocatedBytes);
-        var location = block.Disk;
-        if (location.IsNone || !disk.TryRead(location, block.Digest, memory) || !IsIntact(host, block, extent))
-        {
-            host.Free(block.Tenant, extent, wasPublished: false);
-            block.UnclaimAndCheckFree(resident: false);
-            if (block.Disk == location)
-            {
-                Interlocked.Increment(ref counters.Quarantined);
-                registry.Remove(block, BlockEventKind.Removed);
-            }
-
-            return false;
-        }
-
-        var tableChecksum = block.TableChecksum;
-        block.Extent = extent;
-        block.IsVerified = true;
-        host.Own(block);
-        host.Descriptors.Publish(extent.Descriptor, Trailer.Write(host.Arena, block) with
-        {
-            ExpiresAt = block.ExpiresAt,
-            LeaseUntil = block.LeaseUntil,
-            Hits = block.Hits,
-            LastUse = block.LastUse,
-        });
-        System.Diagnostics.Debug.Assert(block.TableChecksum == tableChecksum, "The table was verified a moment ago.");
-        if (block.UnclaimAndCheckFree(resident: true))
-        {
-            host.Free(block.Tenant, extent, wasPublished: true);
-            return false;
-        }
-
-        host.Retain(block, lowInterest: block.Hits == 0);
-        registry.NotePromoted(block);
-        return block.TryOpen();
-    }
-
-    private bool IsIntact(HostTier host, Block block, in Extent extent)
-    {
-        var table = Trailer.Table(host.Arena, extent, block.PayloadBytes);
-        var isIntact = ChecksumTable.Seal(table) == block.TableChecksum
-            && ChecksumTable.FirstMismatch(host.Arena.Data(extent.Offset, block.PayloadBytes), table) < 0;
-        Interlocked.Increment(ref counters.VerifiedBlocks);
-        Interlocked.Add(ref counters.VerifiedBytes, block.PayloadBytes);
-        if (!isIntact)
-        {
-            Interlocked.Increment(ref counters.Mismatches);
-        }
-
-        return isIntact;
+        _writer.Flush();
     }
 
     /// <summary>Writes a block, its companion first. False when the disk refuses.</summary>
-    private bool Store(Block block)
+    private bool Store(Block block, bool mayEncode)
     {
         if (block.Companion is { } companion && !block.IsCompanion && NeedsCopy(companion))
         {
-            _writer.TryWrite(companion);
+            _writer.TryWrite(companion, mayEncode);
         }
 
-        return _writer.TryWrite(block);
+        if (block.IsResident || _writer.MayWriteEncoded(block) || !block.IsInRam || !promoter.TryLoadAndOpen(block, out _))
+        {
+            return _writer.TryWrite(block, mayEncode);
+        }
+
+        // It lies here in a form that is not wanted there.
+        using var read = new BlockRead(null!, block, mustVerify: false);
+        return _writer.TryWrite(block, mayEncode);
     }
 
     private static bool NeedsCopy(Block block) => !block.IsOnDisk || Volatile.Read(ref block.IsExpiryNewer);

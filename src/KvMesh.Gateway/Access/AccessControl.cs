@@ -24,18 +24,19 @@ public sealed partial class AccessControl : IDisposable
 
     /// <summary>Access without credentials: every caller is tenant <c>default</c> with all rights.</summary>
     public AccessControl(TenantTable tenants, ILoggerFactory loggers)
-        : this(tenants, [], null, TimeProvider.System, loggers)
+        : this(tenants, default, [], null, TimeProvider.System, loggers)
     {
     }
 
     /// <summary>Access by the tokens of a file, which is read again when it changes.</summary>
     /// <exception cref="TokenFileException">The file is wrong, or names a tenant that the node does not have.</exception>
     public AccessControl(TenantTable tenants, string tokenFile, TimeProvider time, ILoggerFactory loggers)
-        : this(tenants, TokenFile.Read(tokenFile), tokenFile, time, loggers)
+        : this(tenants, FileStamp.Of(tokenFile), TokenFile.Read(tokenFile), tokenFile, time, loggers)
     {
     }
 
-    private AccessControl(TenantTable tenants, IReadOnlyList<TokenEntry> entries, string? path, TimeProvider time, ILoggerFactory loggers)
+    /// <param name="stamp">Of the file before it was read: what changes meanwhile is read again.</param>
+    private AccessControl(TenantTable tenants, FileStamp stamp, IReadOnlyList<TokenEntry> entries, string? path, TimeProvider time, ILoggerFactory loggers)
     {
         _tenants = tenants;
         _logger = loggers.CreateLogger<AccessControl>();
@@ -44,7 +45,7 @@ public sealed partial class AccessControl : IDisposable
         ThrowIfUnknownTenant(entries);
         if (path is not null)
         {
-            _stamp = FileStamp.Of(path);
+            _stamp = stamp;
             WarnIfOpenToOthers(path);
             _reloadTimer = time.CreateTimer(_ => ReloadIfChanged(), null, ReloadInterval, ReloadInterval);
         }
@@ -77,8 +78,8 @@ public sealed partial class AccessControl : IDisposable
         var index = Find(entries, tokenHash, tenantHash, tenantName.IsEmpty);
         if (index >= 0)
         {
-            var rights = entries[index].Rights;
-            return CallerOf(rights.HasFlag(AccessRights.Peer) && !tenantName.IsEmpty ? Encoding.UTF8.GetString(tenantName) : entries[index].Tenant, rights);
+            var entry = entries[index];
+            return CallerOf(entry.Rights.HasFlag(AccessRights.Peer) && !tenantName.IsEmpty ? Encoding.UTF8.GetString(tenantName) : entry.Tenant, entry.Rights, entry.Name);
         }
 
         if (AdmitsPeer?.Invoke(token) != true)
@@ -96,7 +97,7 @@ public sealed partial class AccessControl : IDisposable
     /// that this node does not have is no caller.
     /// </summary>
     public Caller? AuthenticateAnonymous(ReadOnlySpan<byte> tenantName) =>
-        tenantName.IsEmpty || Anonymous is null ? Anonymous : CallerOf(Encoding.UTF8.GetString(tenantName), Anonymous.Rights);
+        tenantName.IsEmpty || Anonymous is null ? Anonymous : CallerOf(Encoding.UTF8.GetString(tenantName), Anonymous.Rights, "");
 
     /// <summary>Reads the token file again when it is not the one that was read last. A wrong file changes nothing.</summary>
     public void ReloadIfChanged()
@@ -149,7 +150,8 @@ public sealed partial class AccessControl : IDisposable
         return found;
     }
 
-    private Caller? CallerOf(string tenantName, AccessRights rights) => _tenants.Find(tenantName) is { } tenant ? new Caller(tenant, rights) : null;
+    private Caller? CallerOf(string tenantName, AccessRights rights, string name) =>
+        _tenants.Find(tenantName) is { } tenant ? new Caller(tenant, rights) { Name = name } : null;
 
     private void ThrowIfUnknownTenant(IReadOnlyList<TokenEntry> entries)
     {

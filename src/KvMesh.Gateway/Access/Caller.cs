@@ -24,5 +24,8 @@ public enum AccessRights
 /// <summary>An authenticated caller.</summary>
 public sealed record Caller(Tenant Tenant, AccessRights Rights)
 {
+    /// <summary>Name of the credential, for logs and audits; empty where there was none.</summary>
+    public string Name { get; init; } = "";
+
     public bool May(AccessRights rights) => (Rights & rights) == rights;
 }

@@ -9,16 +9,21 @@ public sealed class TokenEntry
     /// <param name="tenant">Name of the tenant.</param>
     /// <param name="hash">SHA-256 of the token's bytes.</param>
     /// <param name="rights">What it allows.</param>
-    public TokenEntry(string tenant, ReadOnlySpan<byte> hash, AccessRights rights)
+    /// <param name="note">What its operator calls it; empty: as the tenant.</param>
+    public TokenEntry(string tenant, ReadOnlySpan<byte> hash, AccessRights rights, string note = "")
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(hash.Length, SHA256.HashSizeInBytes, nameof(hash));
         Tenant = tenant;
+        Name = note.Length > 0 ? note : tenant;
         Rights = rights;
         Hash = hash.ToArray();
         TenantHash = SHA256.HashData(Encoding.UTF8.GetBytes(tenant));
     }
 
     public string Tenant { get; }
+
+    /// <summary>How logs and audits name whoever uses the token.</summary>
+    public string Name { get; }
 
     public AccessRights Rights { get; }
 

@@ -17,6 +17,10 @@ public static class TokenFile
     /// <summary>Most entries: every one is compared at every authentication.</summary>
     public const int MaxTokens = 4096;
 
+    private const int MaxNameCharacters = 64;
+
+    private const int MaxShownCharacters = 40;
+
     private static readonly JsonDocumentOptions Lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
     private static readonly string[] RequiredFields = ["tenant", "sha256", "rights"];
 
@@ -53,7 +57,12 @@ public static class TokenFile
         }
         catch (JsonException exception)
         {
-            throw new TokenFileException($"{path} is not JSON: {exception.Message}", exception);
+            // Its message may hold the rest of the file, so only the place is told.
+            throw new TokenFileException($"{path} is not JSON: see line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}.");
+        }
+        catch (InvalidOperationException)
+        {
+            throw new TokenFileException($"{path} is not JSON: a text in it is not UTF-8.");
         }
     }
 
@@ -73,7 +82,7 @@ public static class TokenFile
         }
 
         var faults = new List<string>();
-        faults.AddRange(root.EnumerateObject().Where(field => field.Name != "tokens").Select(field => $"{field.Name} is unknown"));
+        faults.AddRange(root.EnumerateObject().Where(field => field.Name != "tokens").Select(field => $"{Cut(field.Name)} is unknown"));
         var entries = new List<TokenEntry>(count);
         var seen = new Dictionary<string, int>(StringComparer.Ordinal);
         var index = 0;
@@ -98,6 +107,7 @@ public static class TokenFile
         var tenant = "";
         var hash = new byte[32];
         var rights = AccessRights.None;
+        var note = "";
         var given = new HashSet<string>(StringComparer.Ordinal);
         if (element.ValueKind != JsonValueKind.Object)
         {
@@ -120,15 +130,16 @@ public static class TokenFile
                     rights = ParseRights(field.Value, name, faults);
                     break;
                 case "note":
+                    note = ParseNote(field.Value);
                     break;
                 default:
-                    faults.Add($"{name}.{field.Name} is unknown");
+                    faults.Add($"{name}.{Cut(field.Name)} is unknown");
                     break;
             }
         }
 
         faults.AddRange(RequiredFields.Where(field => !given.Contains(field)).Select(field => $"{name}.{field} is missing"));
-        return new TokenEntry(tenant, hash, rights);
+        return new TokenEntry(tenant, hash, rights, note);
     }
 
     private static string ParseTenant(JsonElement value, string name, List<string> faults)
@@ -136,10 +147,17 @@ public static class TokenFile
         var tenant = value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
         if (Encoding.UTF8.GetByteCount(tenant) is 0 or > Limits.MaxTenantBytes)
         {
-            faults.Add($"{name}.tenant is {value.GetRawText()}; it must be text of 1 to {Limits.MaxTenantBytes} bytes");
+            faults.Add($"{name}.tenant is {Shown(value)}; it must be text of 1 to {Limits.MaxTenantBytes} bytes");
         }
 
         return tenant;
+    }
+
+    /// <summary>A note is the operator's own, so that nothing in it is a fault; what names somebody in a log is one short line.</summary>
+    private static string ParseNote(JsonElement value)
+    {
+        var note = value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
+        return string.Concat(note.Where(character => !char.IsControl(character)).Take(MaxNameCharacters)).Trim();
     }
 
     private static void ParseHash(JsonElement value, byte[] hash, string name, List<string> faults)
@@ -156,7 +174,7 @@ public static class TokenFile
     {
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
         {
-            faults.Add($"{name}.rights is {value.GetRawText()}; it must be an array of read, write, remove, admin, peer");
+            faults.Add($"{name}.rights is {Shown(value)}; it must be an array of read, write, remove, admin, peer");
             return AccessRights.None;
         }
 
@@ -166,7 +184,7 @@ public static class TokenFile
             var right = item.ValueKind == JsonValueKind.String ? RightOf(item.GetString()!) : AccessRights.None;
             if (right == AccessRights.None)
             {
-                faults.Add($"{name}.rights has {item.GetRawText()}; known are read, write, remove, admin, peer");
+                faults.Add($"{name}.rights has {Shown(item)}; known are read, write, remove, admin, peer");
             }
 
             rights |= right;
@@ -174,6 +192,16 @@ public static class TokenFile
 
         return rights;
     }
+
+    /// <summary>A value for a message: short, and never so much of the file that a hash or a token is in it by mistake.</summary>
+    private static string Shown(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Array => "an array",
+        _ => Cut(value.GetRawText()),
+    };
+
+    private static string Cut(string text) => text.Length <= MaxShownCharacters ? text : text[..MaxShownCharacters] + "…";
 
     private static AccessRights RightOf(string name) => name switch
     {

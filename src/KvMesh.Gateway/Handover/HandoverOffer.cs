@@ -114,7 +114,7 @@ public sealed partial class HandoverOffer : IAsyncDisposable
 
         frozen.Abandon();
         Log.Done(_logger, peer.ProcessId, frozen.Listeners.Count, frozen.Connections.Count, frozen.ClosedCount);
-        _party.Leave();
+        _party.Leave(peer.ProcessId);
         return true;
     }
 

@@ -54,7 +54,7 @@ internal static class HandoverRecords
             TenantName = reader.ReadString(),
             Commands = reader.ReadInt64(),
         };
-        var openedAt = DateTimeOffset.FromUnixTimeMilliseconds(reader.ReadInt64());
+        var openedAt = ReadMoment(reader);
         var receivedBytes = reader.ReadInt64();
         var sentBytes = reader.ReadInt64();
         var state = ReadState(reader);
@@ -67,7 +67,22 @@ internal static class HandoverRecords
     public static (int Listeners, int Connections, int Closed) ReadCounts(byte[] body)
     {
         using var reader = new BinaryReader(new MemoryStream(body));
-        return (reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
+        try
+        {
+            return (reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
+        }
+        catch (EndOfStreamException failure)
+        {
+            throw new HandoverException($"The counts of a handover have {body.Length} bytes; three numbers of 4 bytes were expected.", failure);
+        }
+    }
+
+    private static DateTimeOffset ReadMoment(BinaryReader reader)
+    {
+        var milliseconds = reader.ReadInt64();
+        return milliseconds >= DateTimeOffset.MinValue.ToUnixTimeMilliseconds() && milliseconds <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()
+            ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
+            : throw new HandoverException($"A handed-over connection was opened {milliseconds} ms after 1970, which is no time.");
     }
 
     private static byte[]? ReadState(BinaryReader reader)
@@ -113,7 +128,7 @@ internal static class HandoverRecords
                 read(reader, index);
             }
         }
-        catch (Exception failure) when (failure is EndOfStreamException or FormatException)
+        catch (Exception failure) when (failure is IOException or FormatException)
         {
             throw new HandoverException($"A handover frame of {frame.Descriptors.Length} records in {frame.Body.Length} bytes cannot be read: {failure.Message}", failure);
         }

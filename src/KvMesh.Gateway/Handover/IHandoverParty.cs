@@ -20,6 +20,6 @@ public interface IHandoverParty
     /// </summary>
     Task ResumeAsync(FrozenConnections frozen);
 
-    /// <summary>The successor serves; this process has nothing left to do but end.</summary>
-    void Leave();
+    /// <summary>The successor serves, as process <paramref name="successor"/>; this one has nothing left to do but end.</summary>
+    void Leave(int successor);
 }

@@ -5,6 +5,7 @@ using System.Text.Json;
 using KvMesh.Engine.Blocks;
 using KvMesh.Gateway.Access;
 using KvMesh.Protocol.Admin;
+using KvMesh.Protocol.Integrity;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -46,7 +47,7 @@ internal static class BlockEndpoints
             .Describe("removeBlock", "Removes a block at once, also under a lease.", AccessRights.Remove);
 
         routes.MapPost(AdminRoutes.Purge, (HttpContext context, CancellationToken cancellationToken) => PurgeAsync(node, context, cancellationToken))
-            .Describe("purge", "Removes every block of a tenant, of one model, or of one revision, in constant time.", AccessRights.Remove)
+            .Describe("purge", "Removes every block of a tenant, of one model, or of one revision, in constant time, on every node of the cluster, and tells which have not done it yet.", AccessRights.Remove)
             // Routing refuses other types: a page of another origin cannot send this one without asking first.
             .Accepts<PurgeRequest>("application/json")
             .ProducesProblem(StatusCodes.Status415UnsupportedMediaType);
@@ -61,7 +62,7 @@ internal static class BlockEndpoints
         }
 
         return node.Engine.TryInspect(tenant, bytes, out var info)
-            ? TypedResults.Ok(View(tenant, bytes, info))
+            ? TypedResults.Ok(View(node, tenant, bytes, info))
             : Problems.Field(text is null ? "key" : "text", key ?? text, "there is no such block", StatusCodes.Status404NotFound);
     }
 
@@ -75,7 +76,7 @@ internal static class BlockEndpoints
         }
 
         var blocks = new List<BlockStatus>();
-        var next = node.Engine.Scan(tenant, cursor, (int)count, (key, info) => blocks.Add(View(tenant, key.Span, info)));
+        var next = node.Engine.Scan(tenant, cursor, (int)count, (key, info) => blocks.Add(View(node, tenant, key.Span, info)));
         return TypedResults.Ok(new BlockPage(next.ToString(CultureInfo.InvariantCulture), blocks));
     }
 
@@ -119,34 +120,59 @@ internal static class BlockEndpoints
             return Problems.Field("revision", request.Revision, "it needs a model");
         }
 
-        return RequestFields.TryTenant(node, context.Caller(), request.Tenant, out var tenant, out var refusal)
-            ? TypedResults.Ok(new PurgeResult(tenant.Name, node.Engine.Purge(tenant, request.Model, request.Revision)))
-            : refusal;
+        if (request.WaitSeconds is < 0 or > PurgeRequest.MaxWaitSeconds)
+        {
+            return Problems.Field("waitSeconds", $"{request.WaitSeconds}", $"it must be 0 to {PurgeRequest.MaxWaitSeconds}");
+        }
+
+        if (!RequestFields.TryTenant(node, context.Caller(), request.Tenant, out var tenant, out var refusal))
+        {
+            return refusal;
+        }
+
+        var removed = node.Engine.Purge(tenant, request.Model, request.Revision);
+        return TypedResults.Ok(await ReportAsync(node, tenant, removed, request.WaitSeconds ?? PurgeRequest.DefaultWaitSeconds, cancellationToken).ConfigureAwait(false));
     }
 
-    private static BlockStatus View(Tenant tenant, ReadOnlySpan<byte> key, in BlockInfo info) => new(
+    /// <summary>Here it is done; what is told is how far the other nodes are.</summary>
+    private static async Task<PurgeResult> ReportAsync(NodeView node, Tenant tenant, long removed, double waitSeconds, CancellationToken cancellationToken)
+    {
+        if (node.Mesh is not { } mesh)
+        {
+            return new PurgeResult(tenant.Name, removed);
+        }
+
+        var report = await mesh.AwaitPurgesAsync(TimeSpan.FromSeconds(waitSeconds), cancellationToken).ConfigureAwait(false);
+        return new PurgeResult(tenant.Name, removed)
+        {
+            Nodes = report.Nodes,
+            IsTold = report.IsTold,
+            Behind = [.. report.Behind.Select(id => id.Value)],
+            Problem = report.Problem,
+        };
+    }
+
+    private static BlockStatus View(NodeView node, Tenant tenant, ReadOnlySpan<byte> key, in BlockInfo info) => new(
         tenant.Name,
         Base64Url.EncodeToString(key),
         RequestFields.TextOf(key),
         info.PayloadBytes,
-        [.. TierNames(info.Tiers)],
+        [.. TierNames.Of(info.Tiers)],
         info.IsContent,
         info.ExpiresAt == 0 ? null : DateTimeOffset.FromUnixTimeMilliseconds(info.ExpiresAt),
         info.Hits,
         info.TableChecksum.ToString("x8", CultureInfo.InvariantCulture),
         info.Model,
-        info.Revision);
-
-    private static IEnumerable<string> TierNames(BlockTiers tiers)
+        info.Revision)
     {
-        if (tiers.HasFlag(BlockTiers.Host))
-        {
-            yield return "host";
-        }
+        OnDisk = info.OnDisk is { } form ? new StoredFormStatus(node.CodecName(form.Codec), form.Bytes) : null,
+        Loss = View(node, info.Loss),
+        LossBelow = View(node, info.LossBelow),
+        LosslessOnly = info.IsLosslessOnly,
+    };
 
-        if (tiers.HasFlag(BlockTiers.Disk))
-        {
-            yield return "disk";
-        }
-    }
+    private static BlockLossStatus? View(NodeView node, Loss? loss) =>
+        loss is null ? null : new BlockLossStatus(node.CodecName(loss.Codec), Measured(loss.Keys), Measured(loss.Values), Measured(loss.Outputs));
+
+    private static double? Measured(float error) => float.IsNaN(error) ? null : error;
 }

@@ -20,6 +20,8 @@ public static class HttpDoor
         services.AddSingleton(options);
         services.AddSingleton<NodeHistory>();
         services.AddHostedService(provider => provider.GetRequiredService<NodeHistory>());
+        services.AddSingleton<PrefixSampler>();
+        services.AddHostedService(provider => provider.GetRequiredService<PrefixSampler>());
         services.AddProblemDetails();
         services.AddOpenApi("v1", static api => api.AddDocumentTransformer(static (document, _, _) =>
         {
@@ -43,9 +45,10 @@ public static class HttpDoor
         application.UseRateLimiter();
         application.UseMiddleware<AccessGate>();
 
-        AdminEndpoints.Map(application, node, history, new PrefixSampler(node));
+        AdminEndpoints.Map(application, node, history, application.Services.GetRequiredService<PrefixSampler>());
         BlockEndpoints.Map(application, node);
         MeshEndpoints.Map(application, node);
+        OrderEndpoints.Map(application, node);
         SequenceEndpoints.Map(application, node);
         new LiveEndpoint(node, history, application.Lifetime.ApplicationStopping).Map(application);
         ProbeEndpoints.Map(application, node);

@@ -6,7 +6,7 @@ public sealed record HttpDoorOptions
     /// <summary>Largest body of a request: every body here is a few names.</summary>
     public const int MaxBodyBytes = 64 * 1024;
 
-    /// <summary>Live streams open at once: each costs one serialised update a second.</summary>
+    /// <summary>Live streams open at once: each costs a send of some kilobytes a second.</summary>
     public const int MaxLiveStreams = 64;
 
     /// <summary>Most blocks on one page of a listing.</summary>

@@ -31,6 +31,14 @@ internal static class RequestFields
         return false;
     }
 
+    /// <summary>True or false; false when it is absent.</summary>
+    public static bool TryFlag(string name, string? text, out bool value, [NotNullWhen(false)] out ProblemHttpResult? refusal)
+    {
+        refusal = text is null or "true" or "false" ? null : Problems.Field(name, text, "it must be true or false");
+        value = text == "true";
+        return refusal is null;
+    }
+
     /// <summary>The caller's own tenant, or another one that the caller administers.</summary>
     public static bool TryTenant(
         NodeView node, Caller caller, string? name, [NotNullWhen(true)] out Tenant? tenant, [NotNullWhen(false)] out ProblemHttpResult? refusal)

@@ -49,6 +49,7 @@ internal static class SequenceBodies
             Holder = body.Holder ?? "",
             IdleLimit = idle,
             Lifetime = lifetime,
+            LosslessOnly = body.LosslessOnly,
         };
         return new SequenceBody(open, null, body.Name ?? "");
     }
@@ -73,7 +74,7 @@ internal static class SequenceBodies
     public static SequenceBody Fork(SequenceForkRequest body) =>
         !TryRequestId(body.RequestId, out var requestId, out var refusal) || !TryHash("lastHash", body.LastHash, isRequired: body.Blocks != 0, out var last, out refusal)
             ? refusal
-            : new ForkSequence { RequestId = requestId, Target = body.Target ?? "", Blocks = body.Blocks, LastHash = last, Holder = body.Holder ?? "" };
+            : new ForkSequence { RequestId = requestId, Target = body.Target ?? "", Blocks = body.Blocks, LastHash = last, Holder = body.Holder ?? "", LosslessOnly = body.LosslessOnly };
 
     public static SequenceBody Pin(SequencePinRequest body, TimeProvider time)
     {

@@ -16,6 +16,9 @@ internal sealed class SequenceEndpoints(NodeView node, ISequenceHost host)
 {
     private const string TenantHelp = "Owner of the sequences; the caller's own tenant when absent.";
 
+    /// <summary>Each may cost questions to directories and to Redis.</summary>
+    private const int MaxPlacedRows = 128;
+
     public static void Map(IEndpointRouteBuilder routes, NodeView node)
     {
         if (node.Sequences is not { } host)
@@ -53,8 +56,9 @@ internal sealed class SequenceEndpoints(NodeView node, ISequenceHost host)
                     string name,
                     [Description(TenantHelp)] string? tenant,
                     [Description("Index of the first segment; 0 when absent.")] string? first,
-                    [Description("Segments of the page, 1 to 1024; 100 when absent.")] string? count,
-                    CancellationToken cancellationToken) => SegmentsAsync(context, tenant, name, first, count, cancellationToken))
+                    [Description("Segments of the page, 1 to 1024, or 128 with places; 100 when absent.")] string? count,
+                    [Description("true: say of each segment which nodes hold it; needs the right admin.")] string? places,
+                    CancellationToken cancellationToken) => SegmentsAsync(context, tenant, name, first, count, places, cancellationToken))
             .DescribeSequence("getSegments", "A page of a sequence's segments.", AccessRights.Read)
             .Produces<SegmentList>();
     }
@@ -172,19 +176,44 @@ internal sealed class SequenceEndpoints(NodeView node, ISequenceHost host)
     }
 
     private async Task<IResult> SegmentsAsync(
-        HttpContext context, string? tenantName, string name, string? firstText, string? countText, CancellationToken cancellationToken)
+        HttpContext context, string? tenantName, string name, string? firstText, string? countText, string? placesText, CancellationToken cancellationToken)
     {
-        if (!RequestFields.TryTenant(node, context.Caller(), tenantName, out var tenant, out var refusal)
+        if (!RequestFields.TryFlag("places", placesText, out var withPlaces, out var refusal)
+            || !RequestFields.TryTenant(node, context.Caller(), tenantName, out var tenant, out refusal)
             || !RequestFields.TryNumber("first", firstText, 0, SequenceLimits.MaxSegments, 0, out var first, out refusal)
-            || !RequestFields.TryNumber("count", countText, 1, SequenceLimits.MaxPageRows, 100, out var count, out refusal))
+            || !RequestFields.TryNumber("count", countText, 1, withPlaces ? MaxPlacedRows : SequenceLimits.MaxPageRows, 100, out var count, out refusal))
         {
             return refusal;
         }
 
-        var rows = await host.ReadRowsAsync(new SequenceId(tenant.Name, name), (int)first, (int)count, cancellationToken).ConfigureAwait(false);
-        return rows.Refusal != SequenceRefusal.None
-            ? SequenceViews.Problem(name, rows.Refusal, rows.Text)
-            : TypedResults.Ok(new SegmentList(rows.Total, rows.First, SequenceViews.View(rows.First, rows.Rows.Span)));
+        if (withPlaces && !context.Caller().May(AccessRights.Admin))
+        {
+            return Problems.Field("places", placesText, "which nodes hold what needs the right Admin", StatusCodes.Status403Forbidden);
+        }
+
+        var id = new SequenceId(tenant.Name, name);
+        var rows = await host.ReadRowsAsync(id, (int)first, (int)count, cancellationToken).ConfigureAwait(false);
+        if (rows.Refusal != SequenceRefusal.None)
+        {
+            return SequenceViews.Problem(name, rows.Refusal, rows.Text);
+        }
+
+        var segments = SequenceViews.View(rows.First, rows.Rows.Span);
+        if (withPlaces)
+        {
+            var reply = await host.FindAsync(id, cancellationToken).ConfigureAwait(false);
+            if (!reply.IsOk)
+            {
+                return SequenceViews.Problem(name, reply.Refusal, reply.Text);
+            }
+
+            // Directories and Redis are asked on a thread that may wait.
+            var (scope, parts) = (reply.Info!.Scope, reply.Info.Parts);
+            var places = await Task.Run(() => node.Places.Find(tenant, scope.Span, parts, rows.Rows.Span), cancellationToken).ConfigureAwait(false);
+            segments = [.. segments.Zip(places, (segment, found) => segment with { Places = found })];
+        }
+
+        return TypedResults.Ok(new SegmentList(rows.Total, rows.First, segments));
     }
 
     private static IResult Show(SequenceId id, SequenceReply reply) => reply.IsOk

@@ -38,7 +38,10 @@ internal static class SequenceViews
             Time(info.ExpiresAt),
             info.IdleMilliseconds / 1000.0,
             info.ReturnAt == 0 ? null : Time(info.ReturnAt),
-            isRepetition);
+            isRepetition)
+        {
+            LosslessOnly = info.LosslessOnly,
+        };
     }
 
     public static SegmentStatus[] View(int first, ReadOnlySpan<SegmentRow> rows)
@@ -56,7 +59,10 @@ internal static class SequenceViews
 
     public static ProblemHttpResult Problem(string name, SequenceRefusal refusal, string text)
     {
-        var problem = Problems.Field("sequence", name, text.TrimEnd('.'), StatusOf(refusal));
+        // A list, and a store that is silent, are about no sequence in particular.
+        var problem = name.Length == 0 || refusal == SequenceRefusal.Unavailable
+            ? Problems.Plain(StatusOf(refusal), "Sequences cannot be had now", text)
+            : Problems.Field("sequence", name, text.TrimEnd('.'), StatusOf(refusal));
         problem.ProblemDetails.Extensions["refusal"] = char.ToLowerInvariant(refusal.ToString()[0]) + refusal.ToString()[1..];
         return problem;
     }

@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.Telemetry;
 using KvMesh.Protocol.Admin;
 
@@ -30,10 +30,30 @@ internal static class StatusViews
             Tiers(engine),
             [.. engine.Arenas.Select(View)],
             View(engine.Traffic),
-            View(engine.Integrity));
+            View(engine.Integrity),
+            FarTiers(node, engine),
+            node.State(),
+            View(engine.Coding))
+        {
+            Codings =
+            [
+                new TierCodingStatus(TierNames.Host, View(engine.HostCoding)),
+                new TierCodingStatus(TierNames.Disk, View(engine.Coding)),
+                .. node.FarCodings().Select(far => new TierCodingStatus(far.Tier, View(far.Coding))),
+            ],
+        };
     }
 
     public static IReadOnlyList<TierStatus> Tiers(EngineSnapshot engine) => [.. engine.Tiers.Select(View)];
+
+    /// <summary>What other nodes read here is no figure of a tier: it is what this node gave to its peers.</summary>
+    private static IReadOnlyList<FarTierStatus> FarTiers(NodeView node, EngineSnapshot engine) =>
+    [
+        .. engine.FarTiers.Select(tier => new FarTierStatus(
+            tier.Name, node.FarTierState(tier.Name), tier.Hits, tier.Misses, tier.FalseHits, tier.Failures, tier.HitBytes, tier.Mismatches, tier.Background,
+            tier.Name == FarTierNames.Peers ? engine.PeerReads : tier.Offered,
+            tier.Name == FarTierNames.Peers ? engine.PeerReadBytes : tier.OfferedBytes)),
+    ];
 
     public static TenantStatus View(TenantSnapshot tenant) => new(
         tenant.Name, tenant.IsolationGroup, tenant.HostBytes, tenant.HostShareBytes, tenant.Blocks, tenant.Hits, tenant.Misses,
@@ -45,21 +65,37 @@ internal static class StatusViews
 
     private static ArenaStatus View(ArenaSnapshot arena) => new(
         arena.IsolationGroup, arena.Path, arena.CapacityBytes, arena.AllocatedBytes, arena.LargestHoleBytes, arena.Fragmentation,
-        arena.WarmBytes);
+        arena.WarmBytes)
+    {
+        HugePageBytes = arena.HugePageBytes,
+    };
 
     private static TrafficStatus View(TrafficSnapshot traffic) => new(
         traffic.Reads, traffic.ReadHits, traffic.ReadBytes, traffic.Writes, traffic.WrittenBytes, traffic.DuplicateWrites,
         traffic.RefusedWrites, traffic.MatchRequests, traffic.MatchedBlocks, traffic.AskedBlocks);
 
+    private static CodingStatus View(CodingSnapshot coding) => new(
+        [
+            .. coding.Codecs.Select(codec => new CodecStatus(
+                codec.Name, codec.EncodedBlocks, codec.EncodedFromBytes, codec.EncodedToBytes, codec.EncodeTime.TotalSeconds, codec.DecodedBlocks,
+                codec.DecodedBytes, codec.DecodeTime.TotalSeconds)
+            {
+                Loss = View(codec.Lost),
+            }),
+        ],
+        [.. coding.Fallbacks.Select(fallback => new CodingFallbackStatus(fallback.Reason, fallback.Blocks))],
+        coding.UndecodableBlocks);
+
+    private static CodecLossStatus? View(in LossSums lost) => lost.Blocks == 0
+        ? null
+        : new CodecLossStatus(lost.Blocks, lost.MeanOf(lost.Keys), lost.MeanOf(lost.Values), lost.MeanOf(lost.Outputs), lost.WorstOutputs);
+
     private static IntegrityStatus View(IntegritySnapshot integrity) => new(
         integrity.VerifiedBlocks, integrity.VerifiedBytes, integrity.Mismatches, integrity.QuarantinedBlocks, integrity.ScrubbedBlocks,
         integrity.ScrubbedBytes, integrity.ScrubPasses);
 
-    private static ProcessStatus CurrentProcess()
-    {
-        using var process = Process.GetCurrentProcess();
-        return new ProcessStatus(
-            Environment.ProcessId, process.TotalProcessorTime.TotalSeconds, Environment.ProcessorCount, process.WorkingSet64,
-            GC.GetTotalMemory(forceFullCollection: false), process.Threads.Count);
-    }
+    /// <summary>Without <c>System.Diagnostics.Process</c>, which reads a file for each thread of the process.</summary>
+    private static ProcessStatus CurrentProcess() => new(
+        Environment.ProcessId, Environment.CpuUsage.TotalTime.TotalSeconds, Environment.ProcessorCount, Environment.WorkingSet,
+        GC.GetTotalMemory(forceFullCollection: false), Directory.EnumerateDirectories("/proc/self/task").Count());
 }

@@ -23,8 +23,8 @@ internal static class ExistsHandler
         for (var index = 0; cursor.TryNext(exchange.KeyBuffer, out var key); index++)
         {
             var isPresent = keys.Form == KeyForm.Chain
-                ? exchange.Engine.ExistsAnywhere(exchange.Tenant, key, exchange.Leases, lease)
-                : exchange.Engine.Exists(exchange.Tenant, key, exchange.Leases, lease);
+                ? exchange.Engine.ExistsAnywhere(exchange.Tenant, key, exchange.Leases, lease, exchange.LosslessOnly)
+                : exchange.Engine.Exists(exchange.Tenant, key, exchange.Leases, lease, exchange.LosslessOnly);
             if (isPresent)
             {
                 BitSet.Set(bits, index);

@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Gateway.Access;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Integrity;
@@ -25,9 +27,20 @@ internal static class GetHandler
             return;
         }
 
-        if (request.Flags > GetFlags.ForPeer || (request.Flags == GetFlags.ForPeer && !exchange.Require(AccessRights.Peer)))
+        if (!IsKnown(request.Flags))
         {
-            RefuseFlags(exchange, request);
+            exchange.Refuse(NativeStatus.BadRequest, $"Get: flags are {(byte)request.Flags}; 0, 1, 3 and 8 are known, and 4 with each of them.");
+            return;
+        }
+
+        if (IsForPeer(request) && !exchange.Require(AccessRights.Peer))
+        {
+            return;
+        }
+
+        if ((request.Flags & GetFlags.AcceptEncoded) != 0 && request.Mode != GetMode.Whole)
+        {
+            exchange.Refuse(NativeStatus.BadRequest, $"Get: mode is {(byte)request.Mode}; with flag 8 it must be 0, since what is encoded is answered whole.");
             return;
         }
 
@@ -39,6 +52,11 @@ internal static class GetHandler
             return;
         }
 
+        if ((request.Flags & ~GetFlags.LosslessOnly) != GetFlags.ForPeer && keys.Form == KeyForm.Chain && !exchange.HasMatched)
+        {
+            exchange.Services.Demand?.Note(exchange.Tenant.Name, keys.Scope, keys.Hashes);
+        }
+
         var cursor = keys.GetCursor();
         for (uint index = 0; cursor.TryNext(exchange.KeyBuffer, out var key); index++)
         {
@@ -48,27 +66,64 @@ internal static class GetHandler
         }
     }
 
-    /// <summary>A flag that is known but not the caller's is refused already.</summary>
-    private static void RefuseFlags(NativeExchange exchange, in GetRequest request)
-    {
-        if (request.Flags > GetFlags.ForPeer)
-        {
-            exchange.Refuse(NativeStatus.BadRequest, $"Get: flags are {(byte)request.Flags}; 0 and 1 are known.");
-        }
-    }
+    private static bool IsKnown(GetFlags flags) => (flags & ~GetFlags.LosslessOnly) is GetFlags.None or GetFlags.ForPeer or (GetFlags.ForPeer | GetFlags.Guarded) or GetFlags.AcceptEncoded;
+
+    /// <summary>Another node says for itself what its reader wants, whatever is true of this tenant here.</summary>
+    private static bool IsLosslessOnly(NativeExchange exchange, in GetRequest request) =>
+        (request.Flags & GetFlags.LosslessOnly) != 0 || (!IsForPeer(request) && exchange.LosslessOnly);
+
+    private static bool IsForPeer(in GetRequest request) => (request.Flags & GetFlags.ForPeer) != 0;
+
+    /// <summary>
+    /// Whether this node has carried out what the asking node knows to be removed. Looked at before the block is: what is carried out is gone
+    /// by then.
+    /// </summary>
+    private static bool IsBehind(NativeExchange exchange, in GetRequest request) =>
+        (request.Flags & GetFlags.Guarded) != 0
+        && exchange.Services.Peers?.Removals?.MayServe(exchange.Tenant.Name, new PullGuard((long)request.Purges, (long)request.Removals)) != true;
 
     private static bool TryRead(NativeExchange exchange, in GetRequest request, KeyForm form, ReadOnlySpan<byte> key, out BlockRead read) =>
-        request.Flags == GetFlags.ForPeer ? exchange.Engine.TryReadForPeer(exchange.Tenant, key, out read)
-        : form == KeyForm.Chain ? exchange.Engine.TryReadAnywhere(exchange.Tenant, key, out read)
-        : exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out read);
+        IsForPeer(request) ? exchange.Engine.TryReadForPeer(exchange.Tenant, key, out read, IsLosslessOnly(exchange, request))
+        : form == KeyForm.Chain ? exchange.Engine.TryReadAnywhere(exchange.Tenant, key, out read, IsLosslessOnly(exchange, request))
+        : exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out read, IsLosslessOnly(exchange, request));
 
     private static void Answer(NativeExchange exchange, in GetRequest request, KeyForm form, ReadOnlySpan<byte> key, uint index, bool more)
     {
         exchange.Begin(more);
-        if (!TryRead(exchange, request, form, key, out var read))
+        if (IsBehind(exchange, request))
         {
             new BlockHead { Index = index }.Write(exchange.Writer);
-            exchange.Writer.End(NativeStatus.Miss);
+            exchange.Writer.End(NativeStatus.Behind);
+            return;
+        }
+
+        if ((request.Flags & GetFlags.AcceptEncoded) != 0
+            && exchange.Engine.TryReadEncoded(exchange.Tenant, key, request.Codecs, IsLosslessOnly(exchange, request), out var encoded))
+        {
+            try
+            {
+                SendEncoded(exchange, request, encoded, index);
+            }
+            finally
+            {
+                encoded.Dispose();
+            }
+
+            return;
+        }
+
+        if (!TryRead(exchange, request, form, key, out var read))
+        {
+            // The block is here, as the map says, but not as it was asked for.
+            var isLossy = IsForPeer(request) && IsLosslessOnly(exchange, request)
+                && exchange.Engine.TryInspect(exchange.Tenant, key, out var info) && info is { IsContent: true, Loss: not null };
+            if (IsForPeer(request) && !isLossy)
+            {
+                exchange.Services.Peers?.Correct(exchange.Tenant, key);
+            }
+
+            new BlockHead { Index = index }.Write(exchange.Writer);
+            exchange.Writer.End(isLossy ? NativeStatus.Lossy : NativeStatus.Miss);
             return;
         }
 
@@ -103,13 +158,42 @@ internal static class GetHandler
             FirstEntry = (uint)firstEntry,
             Entries = MemoryMarshal.AsBytes(read.Checksums.Slice(firstEntry, ChecksumTable.EntryCount(length))),
         }.Write(exchange.Writer);
-        if (request.Flags == GetFlags.ForPeer)
+        if (!IsForPeer(request))
         {
-            WriteOrigin(exchange, read);
+            exchange.Writer.End(NativeStatus.Ok, length);
+            exchange.Writer.Flush(exchange.Channel, payload.Slice(start, length));
+            return;
         }
 
-        exchange.Writer.End(NativeStatus.Ok, length);
+        WriteOrigin(exchange, read);
+        exchange.Engine.NotePeerRead(length);
+        exchange.Writer.End(read.Loss is null ? NativeStatus.Ok : NativeStatus.Lossy, length);
+        var startedAt = Stopwatch.GetTimestamp();
         exchange.Writer.Flush(exchange.Channel, payload.Slice(start, length));
+        exchange.Engine.NotePeerSent(Stopwatch.GetElapsedTime(startedAt));
+    }
+
+    private static void SendEncoded(NativeExchange exchange, in GetRequest request, in EncodedRead read, uint index)
+    {
+        if (read.BlockBytes > request.MaxBytes)
+        {
+            new BlockHead { Index = index, BlockBytes = (uint)read.BlockBytes }.Write(exchange.Writer);
+            exchange.Writer.End(NativeStatus.TooSmall);
+            return;
+        }
+
+        new EncodedHead
+        {
+            Index = index,
+            BlockBytes = (uint)read.BlockBytes,
+            BlockTableChecksum = read.BlockTableChecksum,
+            Codec = read.Codec,
+            Loss = read.Loss,
+            TableChecksum = read.TableChecksum,
+            Entries = MemoryMarshal.AsBytes(read.Checksums),
+        }.Write(exchange.Writer);
+        exchange.Writer.End(NativeStatus.Encoded, read.Payload.Length);
+        exchange.Writer.Flush(exchange.Channel, read.Payload);
     }
 
     private static void WriteOrigin(NativeExchange exchange, in BlockRead read)
@@ -122,6 +206,8 @@ internal static class GetHandler
             Revision = Encoding.UTF8.GetBytes(origin.Traits.Revision),
             ParentKey = origin.Traits.ParentKey,
             CompanionOf = origin.Traits.CompanionOf,
+            Loss = origin.Loss,
+            LosslessOnly = origin.Traits.LosslessOnly,
         }.Write(exchange.Writer);
     }
 

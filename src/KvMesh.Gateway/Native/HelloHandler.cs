@@ -25,7 +25,7 @@ internal static class HelloHandler
             return false;
         }
 
-        if (!request.Speaks(NativeLimits.Version))
+        if (exchange.Services.Options.Versions.AgreeOn(request.LowestVersion, request.HighestVersion) is not { } version)
         {
             RefuseVersion(exchange);
             return false;
@@ -40,26 +40,30 @@ internal static class HelloHandler
 
         exchange.Connection.ClientName = NativeExchange.ToText(request.ClientName);
         exchange.Authenticate(caller);
+        exchange.Wish(request.Capabilities);
+        exchange.Speak(version);
         exchange.Begin();
-        Greeting(exchange, caller).Write(exchange.Writer);
+        Greeting(exchange, caller, version).Write(exchange.Writer);
         exchange.Writer.End(NativeStatus.Ok);
         return true;
     }
 
     public static void RefuseVersion(NativeExchange exchange) => exchange.Refuse(
-        NativeStatus.UnsupportedVersion, $"the client's versions of the native protocol are not spoken here; version {NativeLimits.Version} is.");
+        NativeStatus.UnsupportedVersion, $"the client's versions of the native protocol are not spoken here; version {exchange.Services.Options.Versions} is.");
 
     private static Caller? FindCaller(AccessControl access, in HelloRequest request) =>
         request.Token.IsEmpty ? access.AuthenticateAnonymous(request.TenantName) : access.Authenticate(request.TenantName, request.Token);
 
-    private static HelloResponse Greeting(NativeExchange exchange, Caller caller)
+    private static HelloResponse Greeting(NativeExchange exchange, Caller caller, byte version)
     {
         var options = exchange.Services.Options;
         var sharesMemory = exchange.Connection.IsUnix && options.SharedMemory && caller.Tenant.OwnsArena;
         return new HelloResponse
         {
+            Version = version,
             Rights = (byte)caller.Rights,
-            Capabilities = NativeCapabilities.Watch | (sharesMemory ? NativeCapabilities.SharedMemory : NativeCapabilities.None),
+            Capabilities = NativeCapabilities.Watch | NativeCapabilities.EncodedBlocks | NativeCapabilities.LosslessReads | NativeCapabilities.LosslessWrites
+                | (sharesMemory ? NativeCapabilities.SharedMemory : NativeCapabilities.None),
             Incarnation = options.Incarnation,
             MaxBlockBytes = options.MaxBlockBytes,
             MaxExistenceLease = options.MaxExistenceLease,

@@ -24,7 +24,9 @@ internal static class MatchHandler
             return;
         }
 
-        var match = exchange.Engine.MatchPrefixAnywhere(exchange.Tenant, new KeyRun(keys.Scope, keys.Hashes), exchange.Leases, lease);
+        var match = exchange.Engine.MatchPrefixAnywhere(exchange.Tenant, new KeyRun(keys.Scope, keys.Hashes), exchange.Leases, lease, exchange.LosslessOnly);
+        exchange.HasMatched = true;
+        exchange.Services.Demand?.Note(exchange.Tenant.Name, keys.Scope, keys.Hashes);
         exchange.Begin();
         exchange.Writer.WriteUInt32((uint)match.Blocks);
         exchange.Writer.WriteUInt32((uint)match.Elsewhere);

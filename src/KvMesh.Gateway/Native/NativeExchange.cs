@@ -2,7 +2,9 @@ using System.Text;
 using KvMesh.Engine;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Leases;
+using KvMesh.Engine.Progressive;
 using KvMesh.Gateway.Access;
+using KvMesh.Gateway.Native.Progressive;
 using KvMesh.Gateway.SharedMemory;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Telemetry;
@@ -21,6 +23,10 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
     private Caller? _caller;
     private ConnectionLeases? _leases;
     private byte[]? _tableBuffer;
+    private bool _readsLossless;
+    private bool _writesLossless;
+    private OpenWrites? _openWrites;
+    private Follower? _follower;
 
     public NativeServices Services { get; } = services;
 
@@ -30,7 +36,7 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
 
     public DoorMetrics Metrics => Services.Metrics;
 
-    public FrameReceiver Receiver { get; } = new();
+    public FrameReceiver Receiver { get; } = new() { Versions = services.Options.Versions };
 
     public FrameWriter Writer { get; } = new();
 
@@ -49,6 +55,12 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
 
     public ConnectionLeases Leases => _leases!;
 
+    /// <summary>Whether copies that have lost something are misses to the request in hand: it says so, or its connection, or its tenant.</summary>
+    public bool LosslessOnly => _readsLossless || Tenant.LosslessReads || (Request.Flags & FrameFlags.LosslessOnly) != 0;
+
+    /// <summary>Whether no copy of what the request in hand writes may lose anything: it says so, or its connection.</summary>
+    public bool WritesLossless => _writesLossless || (Request.Flags & FrameFlags.LosslessOnly) != 0;
+
     public ScopeNames ScopeNames { get; } = new();
 
     /// <summary>Room for the key in hand.</summary>
@@ -60,17 +72,40 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
     /// <summary>Room for the checksum table behind the bytes of a put.</summary>
     public byte[] TableBuffer => _tableBuffer ??= new byte[(Limits.MaxChecksumEntries + 1) * sizeof(uint)];
 
+    /// <summary>Blocks that this connection writes by section.</summary>
+    public OpenWrites OpenWrites => _openWrites ??= new OpenWrites();
+
+    /// <summary>What this connection reads by section.</summary>
+    public Follower Follower => _follower ??= new Follower(Leases);
+
     /// <summary>The client's staging file, once it has asked for one.</summary>
     public StagingFile? Staging { get; set; }
 
+    /// <summary>Whether the client matches its prompts: then its gets ask for what a match has asked for already.</summary>
+    public bool HasMatched { get; set; }
+
     /// <summary>Whether the client maps the tenant's arena.</summary>
     public bool IsAttached { get; set; }
+
+    /// <summary>Both ends have agreed on a version.</summary>
+    public void Speak(byte version)
+    {
+        Receiver.Versions = NativeVersions.Only(version);
+        Writer.Version = version;
+    }
 
     public void Authenticate(Caller caller)
     {
         _caller = caller;
         _leases = Engine.OpenLeases(caller.Tenant);
         Connection.TenantName = caller.Tenant.Name;
+    }
+
+    /// <summary>What the client said of all its requests when it greeted.</summary>
+    public void Wish(NativeCapabilities capabilities)
+    {
+        _readsLossless = (capabilities & NativeCapabilities.LosslessReads) != 0;
+        _writesLossless = (capabilities & NativeCapabilities.LosslessWrites) != 0;
     }
 
     /// <summary>Whether the caller has these rights; refuses the request when not.</summary>
@@ -141,6 +176,7 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
 
     public void Dispose()
     {
+        _openWrites?.AbandonAll(Engine);
         _leases?.Dispose();
         Staging?.Dispose();
     }

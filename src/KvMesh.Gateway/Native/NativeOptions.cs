@@ -1,4 +1,5 @@
 using KvMesh.Protocol;
+using KvMesh.Protocol.Native;
 
 namespace KvMesh.Gateway.Native;
 
@@ -10,6 +11,9 @@ public sealed record NativeOptions
 
     /// <summary>Grows with each start of the node.</summary>
     public long Incarnation { get; init; }
+
+    /// <summary>Versions of the protocol that are spoken.</summary>
+    public NativeVersions Versions { get; init; } = NativeVersions.Own;
 
     /// <summary>Where clients of the same machine find the Unix socket; empty: nowhere.</summary>
     public string UnixSocketPath { get; init; } = "";

@@ -1,4 +1,5 @@
 using KvMesh.Gateway.Native.Peers;
+using KvMesh.Gateway.Native.Progressive;
 using KvMesh.Gateway.SharedMemory;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Protocol.Native;
@@ -25,7 +26,7 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
         {
             if (!_exchange.Receiver.HasFrame || _exchange.Writer.PendingBytes > MaxPendingBytes)
             {
-                _exchange.Owed.Settle(_exchange.Writer);
+                _exchange.Owed.Settle(_exchange.Writer, _exchange.Channel);
                 _exchange.Writer.Flush(channel);
             }
 
@@ -70,7 +71,7 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
         if (!request.Verb.IsSequence())
         {
             // Answers come in order: what the control plane still works on goes before this one's.
-            _exchange.Owed.Settle(_exchange.Writer);
+            _exchange.Owed.Settle(_exchange.Writer, _exchange.Channel);
         }
 
         if (request.Verb == Verb.Hello)
@@ -84,7 +85,7 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
             return false;
         }
 
-        if (request.PayloadBytes > 0 && request.Verb != Verb.Put)
+        if (request.PayloadBytes > 0 && request.Verb is not (Verb.Put or Verb.SectionPublish))
         {
             _exchange.SkipPayload();
             _exchange.Refuse(NativeStatus.BadRequest, $"{request.Verb}: the payload has {request.PayloadBytes} bytes; it must be empty.");
@@ -100,6 +101,12 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
         if (request.Verb.IsSequence())
         {
             SequenceHandler.Handle(_exchange);
+            return;
+        }
+
+        if (request.Verb is >= Verb.NodeReport and <= Verb.Desk)
+        {
+            PlacementHandler.Handle(_exchange);
             return;
         }
 
@@ -140,6 +147,18 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
                 break;
             case Verb.Inventory:
                 InventoryHandler.Handle(_exchange);
+                break;
+            case Verb.SectionBegin:
+                SectionWriteHandler.Begin(_exchange);
+                break;
+            case Verb.SectionPublish:
+                SectionWriteHandler.Publish(_exchange);
+                break;
+            case Verb.SectionAbandon:
+                SectionWriteHandler.Abandon(_exchange);
+                break;
+            case Verb.SectionFollow:
+                SectionFollowHandler.Handle(_exchange);
                 break;
             case Verb.Attach:
                 AttachHandler.Handle(_exchange);

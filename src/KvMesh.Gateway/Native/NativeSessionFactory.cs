@@ -1,3 +1,4 @@
+using KvMesh.Cluster.Demand;
 using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
@@ -21,6 +22,13 @@ public sealed class NativeSessionFactory(
     {
         get => _services.Peers;
         set => _services.Peers = value;
+    }
+
+    /// <summary>Takes note of what clients ask for; null: nobody does.</summary>
+    public DemandSampler? Demand
+    {
+        get => _services.Demand;
+        set => _services.Demand = value;
     }
 
     public string Protocol => "native";
@@ -49,4 +57,6 @@ internal sealed record NativeServices(
     }
 
     public ISequenceHost? Sequences { get; set; }
+
+    public DemandSampler? Demand { get; set; }
 }

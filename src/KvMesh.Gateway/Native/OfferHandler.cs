@@ -41,7 +41,7 @@ internal static class OfferHandler
             return NativeStatus.TooLarge;
         }
 
-        return exchange.Engine.TryInspect(exchange.Tenant, key, out var info) && info.IsContent
+        return exchange.Engine.TryInspect(exchange.Tenant, key, out var info) && info is { IsContent: true, Loss: null } && (info.IsLosslessOnly || !exchange.WritesLossless)
             ? NativeStatus.AlreadyPresent
             : NativeStatus.Wanted;
     }

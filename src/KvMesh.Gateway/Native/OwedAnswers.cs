@@ -1,4 +1,5 @@
 using KvMesh.Protocol.Native;
+using KvMesh.Protocol.Sockets;
 
 namespace KvMesh.Gateway.Native;
 
@@ -17,17 +18,17 @@ internal sealed class OwedAnswers
     private readonly Queue<Owed> _queue = new();
 
     /// <summary>Begins work whose answer is owed. Work that is done already is answered as any other request.</summary>
-    public void Begin(FrameWriter writer, in FrameHeader request, ValueTask<ControlAnswer> work)
+    public void Begin(FrameWriter writer, IByteChannel channel, in FrameHeader request, ValueTask<ControlAnswer> work)
     {
         if (work.IsCompletedSuccessfully && _queue.Count == 0)
         {
-            Write(writer, request, work.Result);
+            Write(writer, channel, request, work.Result);
             return;
         }
 
         if (_queue.Count == MaxOwed)
         {
-            Settle(writer);
+            Settle(writer, channel);
         }
 
         var owed = new Owed(request);
@@ -37,7 +38,7 @@ internal sealed class OwedAnswers
 
     /// <summary>Writes every answer that is owed, in order.</summary>
     /// <exception cref="InvalidOperationException">The work failed by an error of ours.</exception>
-    public void Settle(FrameWriter writer)
+    public void Settle(FrameWriter writer, IByteChannel channel)
     {
         while (_queue.TryDequeue(out var owed))
         {
@@ -54,7 +55,7 @@ internal sealed class OwedAnswers
                 throw new InvalidOperationException($"{owed.Request.Verb} failed.", owed.Failure);
             }
 
-            Write(writer, owed.Request, owed.Answer!);
+            Write(writer, channel, owed.Request, owed.Answer!);
         }
     }
 
@@ -79,13 +80,18 @@ internal sealed class OwedAnswers
         }
     }
 
-    private static void Write(FrameWriter writer, in FrameHeader request, ControlAnswer answer)
+    /// <summary>A payload leaves with everything that is written by then, since frames behind it must not come first.</summary>
+    private static void Write(FrameWriter writer, IByteChannel channel, in FrameHeader request, ControlAnswer answer)
     {
         if (request.WantsReply)
         {
             writer.Begin(request.Verb, request.RequestId, FrameFlags.Response);
             answer.WriteHead(writer);
-            writer.End(answer.Status);
+            writer.End(answer.Status, answer.Payload.Length);
+            if (!answer.Payload.IsEmpty)
+            {
+                writer.Flush(channel, answer.Payload.Span);
+            }
         }
     }
 
@@ -100,4 +106,8 @@ internal sealed class OwedAnswers
 }
 
 /// <summary>What the control plane answers to a request.</summary>
-internal sealed record ControlAnswer(NativeStatus Status, Action<FrameWriter> WriteHead);
+internal sealed record ControlAnswer(NativeStatus Status, Action<FrameWriter> WriteHead)
+{
+    /// <summary>What follows the head.</summary>
+    public ReadOnlyMemory<byte> Payload { get; init; }
+}

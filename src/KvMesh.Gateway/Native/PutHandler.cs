@@ -91,11 +91,12 @@ internal static class PutHandler
         _ => NativeStatus.Full,
     };
 
-    private static BlockTraits Traits(NativeExchange exchange, in KeySet keys, ReadOnlySpan<byte> parentHash)
+    /// <summary>What the request says of its block. The parent's key is put together in a buffer of the exchange.</summary>
+    public static BlockTraits Traits(NativeExchange exchange, in KeySet keys, ReadOnlySpan<byte> parentHash)
     {
         if (keys.Form == KeyForm.Opaque)
         {
-            return BlockTraits.Opaque;
+            return BlockTraits.Opaque with { LosslessOnly = exchange.WritesLossless };
         }
 
         exchange.ScopeNames.Use(keys.Scope);
@@ -107,7 +108,7 @@ internal static class PutHandler
             parentKey = exchange.ParentBuffer.AsSpan(0, keys.Scope.Length + Limits.ChainHashBytes);
         }
 
-        return BlockTraits.Content(exchange.ScopeNames.Model, exchange.ScopeNames.Revision, parentKey);
+        return BlockTraits.Content(exchange.ScopeNames.Model, exchange.ScopeNames.Revision, parentKey) with { LosslessOnly = exchange.WritesLossless };
     }
 
     private static void Store(NativeExchange exchange, in PutRequest request, ReadOnlySpan<byte> key, in KeySet keys)

@@ -15,7 +15,7 @@ internal static class SequenceHandler
     public static void Handle(NativeExchange exchange)
     {
         var request = exchange.Request;
-        exchange.Owed.Begin(exchange.Writer, request, Begin(exchange, request.Verb));
+        exchange.Owed.Begin(exchange.Writer, exchange.Channel, request, Begin(exchange, request.Verb));
     }
 
     private static ValueTask<ControlAnswer> Begin(NativeExchange exchange, Verb verb)
@@ -104,11 +104,7 @@ internal static class SequenceHandler
     private static ControlAnswer AnswerOf(SequenceReply reply) =>
         reply.IsOk ? new ControlAnswer(NativeStatus.Ok, writer => WriteOk(writer, reply)) : Refused(reply.Refusal, reply.Text);
 
-    private static void WriteOk(FrameWriter writer, SequenceReply reply)
-    {
-        writer.WriteUInt32(reply.IsRepetition ? 1u : 0u);
-        SequenceAnswers.WriteInfo(writer, reply.Info!);
-    }
+    private static void WriteOk(FrameWriter writer, SequenceReply reply) => SequenceAnswers.WriteOne(writer, reply.Info!, reply.IsRepetition);
 
     private static ControlAnswer Refused(SequenceRefusal refusal, string text) =>
         new(NativeStatus.SequenceRefused, writer => SequenceAnswers.WriteRefusal(writer, refusal, text));

@@ -16,7 +16,7 @@ internal sealed class RespCounters
     public RespCounters(Meter meter)
     {
         meter.CreateObservableCounter("kvmesh.resp.commands", () => Commands, description: "Commands that were answered.");
-        meter.CreateObservableCounter("kvmesh.resp.dropped_writes", () => DroppedWrites, description: "Writes answered OK and not kept: full, too large, draining or not allowed.");
+        meter.CreateObservableCounter("kvmesh.resp.dropped_writes", () => DroppedWrites, description: "Writes answered OK and not kept: full, too large, node stopping, or not allowed.");
         meter.CreateObservableCounter("kvmesh.resp.errors", () => Errors, description: "Commands that were answered with an error.");
         meter.CreateObservableCounter("kvmesh.resp.protocol_errors", () => ProtocolErrors, description: "Connections ended because their bytes were not RESP.");
     }

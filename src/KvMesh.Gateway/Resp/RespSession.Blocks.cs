@@ -9,28 +9,17 @@ internal sealed partial class RespSession
     public bool TryOpen(ReadOnlySpan<byte> key, out BlockRead read)
     {
         _batch.Gets++;
-        var isContent = Services.Keys.TryParse(key, out var parts);
-        if (isContent)
+        var isPresent = TryOpenAny(key, out read);
+        if (isPresent)
         {
-            Services.Chains.Loaded(ChainSource, key, parts);
+            _batch.Hits++;
         }
-
-        // Only content may come from other nodes: any other key means what was last written to it here.
-        if (!(isContent ? Services.Engine.TryReadAnywhere(Tenant, key, out read) : Services.Engine.TryRead(Tenant, key, ReadIntent.Use, out read)))
+        else
         {
             _batch.Misses++;
-            return false;
         }
 
-        if (read.MustVerify && !read.Verify())
-        {
-            read.Dispose();
-            _batch.Misses++;
-            return false;
-        }
-
-        _batch.Hits++;
-        return true;
+        return isPresent;
     }
 
     /// <summary>As <see cref="TryOpen"/>, for the reply of a command that writes.</summary>
@@ -42,19 +31,20 @@ internal sealed partial class RespSession
         _batch.Probes++;
         if (!Services.Keys.TryParse(key, out var parts))
         {
-            return Services.Engine.Exists(Tenant, key, Leases, Services.Options.ExistsLease);
+            return Services.Engine.Exists(Tenant, key, Leases, Services.Options.ExistsLease, Tenant.LosslessReads);
         }
 
-        var isPresent = Services.Engine.ExistsAnywhere(Tenant, key, Leases, Services.Options.ExistsLease);
-        Services.Chains.Probed(ChainSource, key, parts, isPresent);
-
+        var isPresent = Services.Engine.ExistsAnywhere(Tenant, key, Leases, Services.Options.ExistsLease, Tenant.LosslessReads);
+        Services.Chains.Probed(ChainSource, Tenant.Name, key, parts, isPresent);
         return isPresent;
     }
 
     public bool Remove(ReadOnlySpan<byte> key)
     {
         _batch.Removals++;
-        return Services.Engine.Remove(Tenant, key);
+
+        // Any key but content means something on this node alone.
+        return Services.Keys.TryParse(key, out _) ? Services.Engine.Remove(Tenant, key) : Services.Engine.RemoveHere(Tenant, key);
     }
 
     /// <summary>Sends a block as a bulk and closes it, also when the connection is lost over it.</summary>
@@ -81,5 +71,29 @@ internal sealed partial class RespSession
         {
             Writer.WriteNull();
         }
+    }
+
+    private bool TryOpenAny(ReadOnlySpan<byte> key, out BlockRead read)
+    {
+        // Only content may come from other nodes: any other key means what was last written to it here.
+        if (!Services.Keys.TryParse(key, out var parts))
+        {
+            return Services.Engine.TryRead(Tenant, key, ReadIntent.Use, out read, Tenant.LosslessReads) && IsGood(read);
+        }
+
+        var isPresent = Services.Engine.TryReadAnywhere(Tenant, key, out read, Tenant.LosslessReads) && IsGood(read);
+        Services.Chains.Loaded(ChainSource, Tenant.Name, key, parts, isPresent);
+        return isPresent;
+    }
+
+    private static bool IsGood(BlockRead read)
+    {
+        if (!read.MustVerify || read.Verify())
+        {
+            return true;
+        }
+
+        read.Dispose();
+        return false;
     }
 }

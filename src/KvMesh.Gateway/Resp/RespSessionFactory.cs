@@ -1,3 +1,4 @@
+using KvMesh.Cluster.Demand;
 using KvMesh.Engine;
 using KvMesh.Gateway.Access;
 using KvMesh.Gateway.Sockets;
@@ -31,6 +32,13 @@ public sealed class RespSessionFactory : IResumableSessionFactory
     {
         get => _services.IsDraining;
         set => _services.IsDraining = value;
+    }
+
+    /// <summary>Takes note of what clients ask for; null: nobody does.</summary>
+    public DemandSampler? Demand
+    {
+        get => _services.Chains.Demand;
+        set => _services.Chains.Demand = value;
     }
 
     /// <summary>Ends the connection of that id, for CLIENT KILL: the host's CloseConnection. Without it a killed connection ends at its next command.</summary>

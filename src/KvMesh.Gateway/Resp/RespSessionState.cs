@@ -39,9 +39,9 @@ internal sealed record RespSessionState(bool IsStrict, bool IsResp3, string Tena
             return new RespSessionState(
                 reader.ReadBoolean(), reader.ReadBoolean(), reader.ReadString(), (AccessRights)reader.ReadInt32(), reader.ReadString());
         }
-        catch (EndOfStreamException error)
+        catch (Exception error) when (error is IOException or FormatException)
         {
-            throw new InvalidDataException("State of a RESP connection is cut short.", error);
+            throw new InvalidDataException("State of a RESP connection is cut short, or a length in it cannot be.", error);
         }
     }
 

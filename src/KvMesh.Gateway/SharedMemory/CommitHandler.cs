@@ -5,12 +5,18 @@ using KvMesh.Gateway.Native;
 using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
+using KvMesh.Protocol.Sockets;
 
 namespace KvMesh.Gateway.SharedMemory;
 
 /// <summary>
 /// Stores a block out of the client's staging file: copied into the reservation and checksummed in one pass. The checksums are those of
 /// the copy, so a client that writes meanwhile can only make its own put fail, or, when it gave none, store what it wrote.
+/// <para>
+/// A client that no longer waits for the answer may write other bytes, for another block. Checksums tell them from those that were
+/// meant. Without them a client ends its connection before it writes, and the node looks at the connection after it has copied: still
+/// open, and every byte was read before anything else could be written.
+/// </para>
 /// </summary>
 internal static class CommitHandler
 {
@@ -51,7 +57,7 @@ internal static class CommitHandler
     {
         var source = staging.Slice(request.Offset, (int)request.PayloadBytes);
         ChecksumTable.CopyAndCompute(source, reservation.Payload, reservation.Checksums, streams: source.Length >= MinStreamedBytes);
-        if (request.TableChecksum is not { } wanted || ChecksumTable.Seal(reservation.Checksums) == wanted)
+        if (request.TableChecksum is { } wanted ? ChecksumTable.Seal(reservation.Checksums) == wanted : exchange.Channel is IDescriptorChannel channel && channel.IsOpen())
         {
             return PutHandler.Seal(exchange, reservation);
         }

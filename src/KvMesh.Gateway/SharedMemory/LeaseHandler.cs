@@ -64,8 +64,8 @@ internal static class LeaseHandler
     private static LeaseGrant Grant(NativeExchange exchange, KeyForm form, ReadOnlySpan<byte> key, TimeSpan duration)
     {
         var isHit = form == KeyForm.Chain
-            ? exchange.Engine.TryReadAnywhere(exchange.Tenant, key, out var read)
-            : exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out read);
+            ? exchange.Engine.TryReadAnywhere(exchange.Tenant, key, out var read, exchange.LosslessOnly)
+            : exchange.Engine.TryRead(exchange.Tenant, key, ReadIntent.Use, out read, exchange.LosslessOnly);
         if (!isHit)
         {
             return new LeaseGrant { Status = NativeStatus.Miss };
@@ -75,7 +75,7 @@ internal static class LeaseHandler
         {
             DescriptorIndex = (uint)read.DescriptorIndex,
             Generation = read.Generation,
-            ExtentOffset = (ulong)read.ExtentOffset,
+            PayloadOffset = (ulong)read.PayloadOffset,
             PayloadBytes = (uint)read.PayloadBytes,
             TableChecksum = read.TableChecksum,
         };

@@ -121,6 +121,9 @@ internal sealed class Connection(ConnectionInfo info, ISessionFactory factory, S
     public int ReceiveWithDescriptors(Span<byte> buffer, Span<int> descriptors, out int count) =>
         socket.ReceiveWithDescriptors(buffer, descriptors, out count);
 
+    /// <inheritdoc/>
+    public bool IsOpen() => socket.IsOpen();
+
     public ConnectionSnapshot Snapshot() => new(
         info.Id, factory.Protocol, info.RemoteAddress, info.TenantName, info.ClientName, openedAt, IsBusy, ReceivedBytes, SentBytes, info.Commands);
 

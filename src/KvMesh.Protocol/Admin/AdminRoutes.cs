@@ -16,8 +16,18 @@ public static class AdminRoutes
     /// <summary>GET: list of <see cref="TenantStatus"/>.</summary>
     public const string Tenants = "/api/v1/tenants";
 
-    /// <summary>GET: <see cref="ClusterStatus"/>. DELETE <c>/{id}</c> declares a node gone.</summary>
+    /// <summary>GET: <see cref="ClusterStatus"/>. DELETE <c>/{id}</c> declares a node gone. <c>/{id}/drain</c>: POST begins, DELETE takes back, GET asks for
+    /// <see cref="DrainStatus"/>.</summary>
     public const string Nodes = "/api/v1/nodes";
+
+    /// <summary>GET: <see cref="FlowList"/>. GET <c>/cluster</c>: <see cref="Admin.ClusterFlows"/>.</summary>
+    public const string Flows = "/api/v1/flows";
+
+    public const string ClusterFlows = Flows + "/cluster";
+
+    /// <summary>GET <c>?count=</c>: <see cref="OrderList"/>. DELETE <c>/{id}</c> cancels one. POST <c>plan</c>: <see cref="PlanPreview"/>. POST <c>pause</c> and
+    /// <c>resume</c>. GET <c>audit?count=</c>: list of <see cref="AuditEntry"/>.</summary>
+    public const string Orders = "/api/v1/orders";
 
     /// <summary>GET: list of <see cref="ConnectionStatus"/>. DELETE <c>/{id}</c> ends one.</summary>
     public const string Connections = "/api/v1/connections";
@@ -35,7 +45,7 @@ public static class AdminRoutes
     public const string Purge = "/api/v1/purge";
 
     /// <summary>GET <c>?tenant=&amp;after=&amp;count=</c>: <see cref="SequenceList"/>. POST <see cref="SequenceOpenRequest"/>. Below <c>/{name}</c>: GET and DELETE of
-    /// one <see cref="SequenceStatus"/>; GET <c>segments?first=&amp;count=</c>: <see cref="SegmentList"/>; POST append, fork, pin, park and resume.</summary>
+    /// one <see cref="SequenceStatus"/>; GET <c>segments?first=&amp;count=&amp;places=</c>: <see cref="SegmentList"/>; POST append, fork, pin, park and resume.</summary>
     public const string Sequences = "/api/v1/sequences";
 
     /// <summary>GET: server-sent events "update", each a <see cref="LiveUpdate"/>.</summary>

@@ -8,7 +8,29 @@ namespace KvMesh.Protocol.Admin;
 /// <param name="TableChecksum">CRC-32C over the block's checksum table, in hexadecimal.</param>
 public sealed record BlockStatus(
     string Tenant, string Key, string? KeyText, long PayloadBytes, IReadOnlyList<string> Tiers, bool IsContent, DateTimeOffset? ExpiresAt,
-    long Hits, string TableChecksum, string Model, string Revision);
+    long Hits, string TableChecksum, string Model, string Revision)
+{
+    /// <summary>How it lies on disk, when it was asked for alone; null: as it is, or not at all.</summary>
+    public StoredFormStatus? OnDisk { get; init; }
+
+    /// <summary>What it has lost; null: nothing.</summary>
+    public BlockLossStatus? Loss { get; init; }
+
+    /// <summary>What it will have lost when its copy in RAM goes; null: nothing more.</summary>
+    public BlockLossStatus? LossBelow { get; init; }
+
+    /// <summary>Whether no copy of it may lose anything.</summary>
+    public bool LosslessOnly { get; init; }
+}
+
+/// <summary>An encoding of a block.</summary>
+/// <param name="Codec">Kind of the codec, by name.</param>
+public sealed record StoredFormStatus(string Codec, long Bytes);
+
+/// <summary>Relative errors of a block, as they were measured when it was encoded; null where they were not.</summary>
+/// <param name="Codec">Kind of the codec that lost it, by name.</param>
+/// <param name="Outputs">Of attention with queries made from the block's own keys.</param>
+public sealed record BlockLossStatus(string Codec, double? Keys, double? Values, double? Outputs);
 
 /// <summary>One page of a tenant's blocks.</summary>
 /// <param name="NextCursor">Give it as <c>cursor</c> for the next page; "0" at the end.</param>

@@ -10,6 +10,7 @@ public sealed record HistoryStatus(int IntervalSeconds, IReadOnlyList<HistorySam
 /// <param name="BytesIn">Payload bytes written.</param>
 /// <param name="BytesOut">Payload bytes read.</param>
 /// <param name="Connections">Open connections of the data plane.</param>
+/// <param name="FarTiers">Tiers beyond the node; null or empty: none.</param>
 public sealed record HistorySample(
     long At,
     IReadOnlyList<TierSample> Tiers,
@@ -23,7 +24,8 @@ public sealed record HistorySample(
     LatencySample? Get,
     LatencySample? Put,
     int Connections,
-    long Mismatches);
+    long Mismatches,
+    IReadOnlyList<FarTierSample>? FarTiers = null);
 
 /// <summary>One tier in one second.</summary>
 /// <param name="HitRatio">Share of the reads of this second that this tier served.</param>

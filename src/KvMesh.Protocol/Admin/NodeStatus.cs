@@ -5,6 +5,9 @@ namespace KvMesh.Protocol.Admin;
 /// <param name="Version">Version of the program.</param>
 /// <param name="Incarnation">Grows by one with every start on the data directory.</param>
 /// <param name="IsReady">Whether the node takes traffic: started, and not stopping.</param>
+/// <param name="State">What the node is to the cluster: "active"; "draining" while an operator has it hand its blocks over; "leaving" while it stops.</param>
+/// <param name="FarTiers">Tiers beyond the node, in the order in which they are asked; null or empty: none.</param>
+/// <param name="Coding">In how many bytes blocks are kept on disk; null from a node that does not tell.</param>
 public sealed record NodeStatus(
     string NodeId,
     string Version,
@@ -20,7 +23,14 @@ public sealed record NodeStatus(
     IReadOnlyList<TierStatus> Tiers,
     IReadOnlyList<ArenaStatus> Arenas,
     TrafficStatus Traffic,
-    IntegrityStatus Integrity);
+    IntegrityStatus Integrity,
+    IReadOnlyList<FarTierStatus>? FarTiers = null,
+    string State = "active",
+    CodingStatus? Coding = null)
+{
+    /// <summary>In how many bytes each tier that encodes keeps blocks, RAM first. Null from a node that does not tell.</summary>
+    public IReadOnlyList<TierCodingStatus>? Codings { get; init; }
+}
 
 /// <summary>One listener of the node.</summary>
 /// <param name="Protocol">"http", "native" or "resp".</param>

@@ -11,10 +11,11 @@ namespace KvMesh.Protocol.Admin;
 /// <param name="IdleLimitSeconds">It ends after this long without a command; null: the node's default.</param>
 /// <param name="LifetimeSeconds">It ends after this long; null: the node's default.</param>
 /// <param name="RequestId">1 to 16 hexadecimal digits, drawn at random: the same again is the same command again. Null: not repeatable.</param>
+/// <param name="LosslessOnly">Whether no copy of its blocks may lose anything; one that exists becomes so, and does not cease to be.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record SequenceOpenRequest(
     string? Name, string? Model, string? Revision = null, string? LayoutHash = null, int? Parts = null, string? Holder = null,
-    double? IdleLimitSeconds = null, double? LifetimeSeconds = null, string? RequestId = null);
+    double? IdleLimitSeconds = null, double? LifetimeSeconds = null, string? RequestId = null, bool LosslessOnly = false);
 
 /// <summary>Body of <c>append</c>: a run of blocks behind the last one.</summary>
 /// <param name="ParentHash">Hash of the block before; null for the first of the sequence.</param>
@@ -27,8 +28,9 @@ public sealed record SequenceAppendRequest(
 /// <param name="Target">Name of the fork.</param>
 /// <param name="Blocks">How many blocks it begins with.</param>
 /// <param name="LastHash">Hash of the last of them; null for none.</param>
+/// <param name="LosslessOnly">Whether no copy of its blocks may lose anything; the fork of a sequence that is so is so anyway.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record SequenceForkRequest(string? Target, long Blocks, string? LastHash, string? Holder = null, string? RequestId = null);
+public sealed record SequenceForkRequest(string? Target, long Blocks, string? LastHash, string? Holder = null, string? RequestId = null, bool LosslessOnly = false);
 
 /// <summary>Body of <c>pin</c>.</summary>
 /// <param name="Replicas">Copies, 1 to 16; 0 lifts the pin.</param>

@@ -32,7 +32,11 @@ public sealed record SequenceStatus(
     DateTimeOffset EndsAt,
     double IdleLimitSeconds,
     DateTimeOffset? ReturnAt,
-    bool IsRepetition);
+    bool IsRepetition)
+{
+    /// <summary>Whether no copy of its blocks may lose anything.</summary>
+    public bool LosslessOnly { get; init; }
+}
 
 /// <summary>A pin.</summary>
 /// <param name="State">pending until as many copies as asked were verified, then held.</param>
@@ -48,7 +52,19 @@ public sealed record SequenceOriginStatus(string Name, int Segments, long Blocks
 public sealed record SequenceList(IReadOnlyList<SequenceStatus> Sequences, string? Next);
 
 /// <summary>A run of consecutive blocks.</summary>
-public sealed record SegmentStatus(int Index, long StartBlock, long Blocks, long StartToken, long Tokens, long Bytes, string FirstHash, string LastHash);
+/// <param name="Places">Where it is, when that was asked for: empty: nowhere that the node knows of; null: it did not learn it in time.</param>
+public sealed record SegmentStatus(
+    int Index, long StartBlock, long Blocks, long StartToken, long Tokens, long Bytes, string FirstHash, string LastHash,
+    IReadOnlyList<SegmentPlace>? Places = null);
+
+/// <summary>
+/// A place that holds a segment. The node that answers knows its own blocks; of the others it says what the block map says, which may be wrong for a
+/// moment.
+/// </summary>
+/// <param name="Node">Id of the node; empty: Redis.</param>
+/// <param name="IsWhole">Whether its last block is there, and with it those before; false: only its beginning is, or some of its parts.</param>
+/// <param name="Tiers">"host", "disk" of the node that answers; "redis"; empty for other nodes.</param>
+public sealed record SegmentPlace(string Node, bool IsWhole, IReadOnlyList<string> Tiers);
 
 /// <summary>A page of segments. It may be shorter than asked for where an origin's rows end.</summary>
 public sealed record SegmentList(int Total, int First, IReadOnlyList<SegmentStatus> Segments);

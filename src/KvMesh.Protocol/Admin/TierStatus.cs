@@ -15,4 +15,8 @@ public sealed record TierStatus(
 /// <param name="WarmBytes">Bytes whose pages have been touched.</param>
 public sealed record ArenaStatus(
     string IsolationGroup, string Path, long CapacityBytes, long AllocatedBytes, long LargestHoleBytes, double Fragmentation,
-    long WarmBytes);
+    long WarmBytes)
+{
+    /// <summary>Bytes in huge pages; 0 on a kernel that makes none of shared memory.</summary>
+    public long HugePageBytes { get; init; }
+}

@@ -13,12 +13,12 @@ public struct ArenaHeader
     public const ulong ExpectedMagic = 0x414E_4552_414D_564B;
 
     /// <summary>Changes with every incompatible layout. A file of another version is emptied with a warning.</summary>
-    public const uint CurrentVersion = 1;
+    public const uint CurrentVersion = 2;
 
     public ulong Magic;
     public uint Version;
 
-    /// <summary>Process id of the node that owns the file; 0 after a clean stop.</summary>
+    /// <summary>Process id of the node that owns the file, as that node sees it; 0 after a clean stop.</summary>
     public int OwnerProcessId;
 
     /// <summary>Counts the processes that have owned the file, from 1.</summary>
@@ -43,4 +43,10 @@ public struct ArenaHeader
     public const int DataDirectoryOffset = 256;
 
     public int DataDirectoryBytes;
+
+    /// <summary>Unix milliseconds when the last existence lease on a block that only the disk had runs out. 0: there was none.</summary>
+    public long DiskLeasesUntil;
+
+    /// <summary>Number of the mount namespace of the owner, in which the path of the data directory means something; 0: not known.</summary>
+    public ulong MountNamespace;
 }

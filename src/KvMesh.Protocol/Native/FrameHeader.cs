@@ -18,6 +18,16 @@ public readonly record struct FrameHeader
 
     private const int ChecksumOffset = 28;
 
+    // 0 stands for this program's own, so that a header that names none is of that.
+    private readonly byte _version;
+
+    /// <summary>Version of the protocol in which the frame is written.</summary>
+    public byte Version
+    {
+        get => _version == 0 ? NativeLimits.Version : _version;
+        init => _version = value == NativeLimits.Version ? (byte)0 : value;
+    }
+
     public Verb Verb { get; init; }
 
     public FrameFlags Flags { get; init; }
@@ -40,7 +50,11 @@ public readonly record struct FrameHeader
     public bool WantsReply => (Flags & FrameFlags.NoReply) == 0;
 
     /// <summary>Reads a header that came over the wire. Whatever the fault, the stream cannot be followed any further.</summary>
-    public static FrameFault TryRead(ReadOnlySpan<byte> source, out FrameHeader header)
+    public static FrameFault TryRead(ReadOnlySpan<byte> source, out FrameHeader header) => TryRead(source, NativeVersions.Own, out header);
+
+    /// <inheritdoc cref="TryRead(ReadOnlySpan{byte}, out FrameHeader)"/>
+    /// <param name="versions">Those that may come.</param>
+    public static FrameFault TryRead(ReadOnlySpan<byte> source, NativeVersions versions, out FrameHeader header)
     {
         header = default;
         if (BinaryPrimitives.ReadUInt32LittleEndian(source) != Magic)
@@ -55,12 +69,13 @@ public readonly record struct FrameHeader
 
         header = new FrameHeader
         {
+            Version = source[4],
             Verb = (Verb)source[5],
             Flags = (FrameFlags)source[6],
             Status = (NativeStatus)source[7],
             RequestId = BinaryPrimitives.ReadUInt64LittleEndian(source[8..]),
         };
-        if (source[4] != NativeLimits.Version)
+        if (!versions.Include(source[4]))
         {
             return FrameFault.UnsupportedVersion;
         }
@@ -85,7 +100,7 @@ public readonly record struct FrameHeader
     public void Write(Span<byte> destination)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(destination, Magic);
-        destination[4] = NativeLimits.Version;
+        destination[4] = Version;
         destination[5] = (byte)Verb;
         destination[6] = (byte)Flags;
         destination[7] = (byte)Status;

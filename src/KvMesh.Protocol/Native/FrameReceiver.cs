@@ -48,12 +48,15 @@ public sealed class FrameReceiver
         {
             var buffered = _buffer.AsSpan(_start, _end - _start);
             return buffered.Length >= FrameHeader.Bytes
-                && (FrameHeader.TryRead(buffered, out var header) != FrameFault.None || buffered.Length >= FrameHeader.Bytes + header.HeadSectionBytes);
+                && (FrameHeader.TryRead(buffered, Versions, out var header) != FrameFault.None || buffered.Length >= FrameHeader.Bytes + header.HeadSectionBytes);
         }
     }
 
     /// <summary>The head of the last frame, without its checksum. Valid until the next frame is asked for.</summary>
     public ReadOnlySpan<byte> Head => _buffer.AsSpan(_headStart, _headBytes);
+
+    /// <summary>Versions in which frames may come: those of this end, and once both have agreed on one, that.</summary>
+    public NativeVersions Versions { get; set; } = NativeVersions.Own;
 
     /// <summary>Why the stream broke.</summary>
     public FrameFault Fault { get; private set; }
@@ -77,7 +80,7 @@ public sealed class FrameReceiver
         }
 
         Fill(channel, FrameHeader.Bytes);
-        Fault = FrameHeader.TryRead(_buffer.AsSpan(_start, FrameHeader.Bytes), out header);
+        Fault = FrameHeader.TryRead(_buffer.AsSpan(_start, FrameHeader.Bytes), Versions, out header);
         if (Fault != FrameFault.None)
         {
             return FrameArrival.Broken;

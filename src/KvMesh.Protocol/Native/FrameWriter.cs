@@ -18,6 +18,9 @@ public sealed class FrameWriter
     private int _start;
     private FrameHeader _header;
 
+    /// <summary>Version of the protocol in which frames are begun from now on.</summary>
+    public byte Version { get; set; } = NativeLimits.Version;
+
     /// <summary>Bytes of finished frames that were not sent yet.</summary>
     public int PendingBytes => _length;
 
@@ -27,7 +30,7 @@ public sealed class FrameWriter
     /// <summary>Begins a frame. Its head is what is written until <see cref="End"/>.</summary>
     public void Begin(Verb verb, ulong requestId, FrameFlags flags)
     {
-        _header = new FrameHeader { Verb = verb, RequestId = requestId, Flags = flags };
+        _header = new FrameHeader { Version = Version, Verb = verb, RequestId = requestId, Flags = flags };
         _start = _length;
         Reserve(FrameHeader.Bytes);
     }

@@ -32,6 +32,23 @@ public enum NativeStatus : byte
     /// <summary>The bytes of an offered block are wanted.</summary>
     Wanted = 8,
 
+    /// <summary>The node has not carried out the removals yet that the asking node knows of; it may have the block, and gives it to nobody now.</summary>
+    Behind = 9,
+
+    /// <summary>The block follows as it lies encoded.</summary>
+    Encoded = 10,
+
+    /// <summary>
+    /// To another node: what is here has lost something. Its bytes follow as with <see cref="Ok"/>, unless an exact copy was asked for.
+    /// </summary>
+    Lossy = 11,
+
+    /// <summary>No further section was published within the wait; the block is still being written.</summary>
+    NotYet = 12,
+
+    /// <summary>The block is in other sections, or of other bytes, than those that the reader has.</summary>
+    Diverged = 13,
+
     /// <summary>A command for a sequence changed nothing; the head names the reason.</summary>
     SequenceRefused = 16,
 

@@ -34,6 +34,45 @@ public enum Verb : byte
     /// <summary>Lists the blocks of a node, page by page, for its directories. Peers only.</summary>
     Inventory = 18,
 
+    /// <summary>Asks a node how it is and what its clients want. Of the scheduler, as the verbs up to 26; peers only.</summary>
+    NodeReport = 19,
+
+    /// <summary>Orders a node to bring blocks to itself.</summary>
+    OrderGive = 20,
+
+    /// <summary>Takes an order back.</summary>
+    OrderCancel = 21,
+
+    /// <summary>Asks how far orders are.</summary>
+    OrderProgress = 22,
+
+    /// <summary>Asks for the keys of the blocks before one.</summary>
+    Chain = 23,
+
+    /// <summary>Has blocks read back, verified and kept.</summary>
+    Hold = 24,
+
+    /// <summary>Begins a drain, takes it back or asks about it.</summary>
+    Drain = 25,
+
+    /// <summary>Asks a draining node for blocks that nobody else holds.</summary>
+    Leaving = 26,
+
+    /// <summary>Passes an operator's wish to the node that plans. Peers only.</summary>
+    Desk = 27,
+
+    /// <summary>Begins a block that is published by section, and can be read while it is written.</summary>
+    SectionBegin = 28,
+
+    /// <summary>Publishes the next section of such a block; the last one seals it.</summary>
+    SectionPublish = 29,
+
+    /// <summary>Ends such a block before its last section.</summary>
+    SectionAbandon = 30,
+
+    /// <summary>Reads sections of a block that is here or being written, and waits for the next one.</summary>
+    SectionFollow = 31,
+
     /// <summary>The verbs of sequences stand together: the control plane answers them.</summary>
     SequenceOpen = 32,
     SequenceAppend = 33,
@@ -61,6 +100,13 @@ public enum FrameFlags : byte
 
     /// <summary>The sender wants no answer, not even a refusal.</summary>
     NoReply = 4,
+
+    /// <summary>
+    /// Of a get, match, exists or lease: copies that have lost something are misses to this one, as with <see cref="NativeCapabilities.LosslessReads"/> to each of
+    /// a connection. Of an offer, put or commit: no copy of the block may lose anything, as with <see cref="NativeCapabilities.LosslessWrites"/>. A node from before
+    /// this takes no notice.
+    /// </summary>
+    LosslessOnly = 8,
 }
 
 /// <summary>What a node or a client can do beyond the first version. Sent on the wire: append only.</summary>
@@ -74,4 +120,13 @@ public enum NativeCapabilities : uint
 
     /// <summary>Block events can be watched.</summary>
     Watch = 2,
+
+    /// <summary>Gets may be answered with blocks as they lie encoded.</summary>
+    EncodedBlocks = 4,
+
+    /// <summary>Of a client: a copy that has lost something is a miss to each get, lease, match and exists of the connection. Of a node: it knows this.</summary>
+    LosslessReads = 8,
+
+    /// <summary>Of a client: no copy of a block that the connection writes may lose anything, in any tier of any node. Of a node: it knows this.</summary>
+    LosslessWrites = 16,
 }

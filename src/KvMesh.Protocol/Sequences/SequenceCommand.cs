@@ -26,6 +26,12 @@ public sealed record OpenSequence : SequenceCommand
 
     /// <summary>It ends after this long, whatever happens. Zero: the node's default.</summary>
     public TimeSpan Lifetime { get; init; }
+
+    /// <summary>
+    /// Whether no copy of its blocks may lose anything. Of a sequence that exists: it becomes so when this says so, and stays so when it does not. A node from
+    /// before this opens it without; the answer tells (<see cref="SequenceInfo.LosslessOnly"/>).
+    /// </summary>
+    public bool LosslessOnly { get; init; }
 }
 
 /// <summary>Adds a run of consecutive blocks behind the last one. Needs the owner's epoch.</summary>
@@ -59,6 +65,9 @@ public sealed record ForkSequence : SequenceCommand
     public BlockHash LastHash { get; init; }
 
     public string Holder { get; init; } = "";
+
+    /// <summary>Whether no copy of its blocks may lose anything. A fork of a sequence that is so is so, whatever this says.</summary>
+    public bool LosslessOnly { get; init; }
 }
 
 /// <summary>Asks for copies of all blocks that the sequence has now. It is <see cref="PinState.Pending"/> until they are verified.</summary>

@@ -39,6 +39,9 @@ public sealed record SequenceInfo
 
     public SequenceOrigin Origin { get; init; } = SequenceOrigin.None;
 
+    /// <summary>Whether no copy of its blocks may lose anything, and whoever reads them for it wants every bit.</summary>
+    public bool LosslessOnly { get; init; }
+
     /// <summary>Forks of it that live.</summary>
     public int Forks { get; init; }
 
@@ -55,4 +58,13 @@ public sealed record SequenceInfo
 
     /// <summary>When it is expected to be resumed; 0: unknown.</summary>
     public long ReturnAt { get; init; }
+
+    /// <summary>Since when it is parked; 0: it is not, or that is not known. Within a node only: no door shows it.</summary>
+    public long ParkedAt { get; init; }
+
+    /// <summary>Times that it was resumed after a rest, as far as they are remembered. Within a node only.</summary>
+    public int Rests { get; init; }
+
+    /// <summary>How long it usually rested then. Within a node only.</summary>
+    public uint UsualRestMilliseconds { get; init; }
 }

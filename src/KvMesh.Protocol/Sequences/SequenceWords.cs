@@ -67,7 +67,9 @@ public enum SequenceRefusal : byte
 }
 
 /// <summary>A pin and what was verified of it.</summary>
-/// <param name="Number">Grows with each pin that replaces another; a confirmation names the one it is for.</param>
+/// <param name="Number">
+/// Grows with each pin that replaces another, from a random one in each life of the sequence's name; a confirmation names the one it is for. 0: it never had a pin.
+/// </param>
 /// <param name="Replicas">Copies that were asked for.</param>
 /// <param name="Copies">Copies that were verified last.</param>
 /// <param name="Blocks">It covers the blocks before this one; later ones need a new pin.</param>

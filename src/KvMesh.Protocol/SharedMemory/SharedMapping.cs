@@ -13,7 +13,13 @@ public sealed unsafe partial class SharedMapping : SafeHandleZeroOrMinusOneIsInv
     private const int ProtectRead = 1;
     private const int ProtectWrite = 2;
     private const int MapShared = 1;
-    private const int MapPopulate = 0x8000;
+    private const int MapPrivate = 2;
+    private const int MapFixed = 0x10;
+    private const int MapAnonymous = 0x20;
+    private const int MapNoReserve = 0x4000;
+
+    /// <summary>What a huge page of common processors holds.</summary>
+    private const long HugePageBytes = 2L << 20;
 
     private SharedMapping(nint address, long bytes)
         : base(ownsHandle: true)
@@ -26,9 +32,11 @@ public sealed unsafe partial class SharedMapping : SafeHandleZeroOrMinusOneIsInv
     public long Bytes { get; }
 
     /// <summary>Maps the first <paramref name="bytes"/> of a file.</summary>
-    /// <param name="populate">Maps all present pages at once, so that the first pass over them does not fault.</param>
+    /// <remarks>
+    /// The address is a multiple of 2 MiB, as the offset in the file is: whatever the kernel keeps in huge pages is mapped by huge pages.
+    /// </remarks>
     /// <exception cref="IOException">The kernel refuses, or the file is shorter than <paramref name="bytes"/>.</exception>
-    public static SharedMapping Map(SafeFileHandle file, long bytes, bool writable, bool populate = false)
+    public static SharedMapping Map(SafeFileHandle file, long bytes, bool writable)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
         var length = RandomAccess.GetLength(file);
@@ -37,10 +45,15 @@ public sealed unsafe partial class SharedMapping : SafeHandleZeroOrMinusOneIsInv
             throw new IOException($"The shared file has {length} bytes; {bytes} were to be mapped.");
         }
 
-        var address = MapMemory(0, (nuint)bytes, writable ? ProtectRead | ProtectWrite : ProtectRead, populate ? MapShared | MapPopulate : MapShared, file, 0);
-        return address == -1
-            ? throw new IOException($"Mapping {bytes} bytes of shared memory failed: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}.")
-            : new SharedMapping(address, bytes);
+        var address = Reserve(bytes);
+        if (MapMemory(address, (nuint)bytes, writable ? ProtectRead | ProtectWrite : ProtectRead, MapShared | MapFixed, file, 0) != address)
+        {
+            var failure = Failure(bytes);
+            _ = UnmapMemory(address, (nuint)bytes);
+            throw failure;
+        }
+
+        return new SharedMapping(address, bytes);
     }
 
     /// <summary>Bytes of the mapping; throws <see cref="ArgumentOutOfRangeException"/> when they are not all inside it.</summary>
@@ -53,10 +66,39 @@ public sealed unsafe partial class SharedMapping : SafeHandleZeroOrMinusOneIsInv
         return new Span<byte>((byte*)handle + offset, count);
     }
 
+    /// <summary>Where the mapping begins. Valid until it is disposed.</summary>
+    public byte* Start => (byte*)handle;
+
     protected override bool ReleaseHandle() => UnmapMemory(handle, (nuint)Bytes) == 0;
+
+    /// <summary>Addresses of that length that nobody has, from a multiple of 2 MiB on: a larger range, less what is too much at both ends.</summary>
+    private static nint Reserve(long bytes)
+    {
+        var length = (bytes + Environment.SystemPageSize - 1) / Environment.SystemPageSize * Environment.SystemPageSize;
+        var found = ReserveMemory(0, (nuint)(length + HugePageBytes), 0, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
+        if (found == -1)
+        {
+            throw Failure(bytes);
+        }
+
+        var start = (nint)((found + HugePageBytes - 1) / HugePageBytes * HugePageBytes);
+        if (start > found)
+        {
+            _ = UnmapMemory(found, (nuint)(start - found));
+        }
+
+        _ = UnmapMemory((nint)(start + length), (nuint)(HugePageBytes - (start - found)));
+        return start;
+    }
+
+    private static IOException Failure(long bytes) =>
+        new($"Mapping {bytes} bytes of shared memory failed: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}.");
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     private static partial nint MapMemory(nint address, nuint bytes, int protection, int flags, SafeFileHandle file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    private static partial nint ReserveMemory(nint address, nuint bytes, int protection, int flags, int noFile, long offset);
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     private static partial int UnmapMemory(nint address, nuint bytes);

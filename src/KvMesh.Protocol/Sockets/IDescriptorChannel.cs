@@ -14,4 +14,10 @@ public interface IDescriptorChannel : IByteChannel
     /// <paramref name="descriptors"/>, close-on-exec, and belong to the caller from then on; those that do not fit are closed.
     /// </summary>
     int ReceiveWithDescriptors(Span<byte> buffer, Span<int> descriptors, out int count);
+
+    /// <summary>
+    /// Whether neither side has ended the connection, in any direction, although requests of the peer may still be unread. Asked after
+    /// memory that the peer shares was read: yes means that it was read before the peer gave up waiting.
+    /// </summary>
+    bool IsOpen();
 }

@@ -44,6 +44,10 @@ internal static unsafe partial class Libc
 
     public const short PollIn = 1;
     public const short PollOut = 4;
+    public const short PollError = 8;
+    public const short PollHangUp = 0x10;
+    public const short PollInvalid = 0x20;
+    public const short PollPeerClosed = 0x2000;
 
     public const int EpollCloseOnExec = 0x80000;
     public const int EpollAdd = 1;
@@ -58,6 +62,7 @@ internal static unsafe partial class Libc
 
     public const uint MemfdCloseOnExec = 1;
     public const uint MemfdAllowSealing = 2;
+    public const int FcntlSetFlags = 4;
     public const int FcntlAddSeals = 1033;
     public const int FcntlGetSeals = 1034;
     public const int SealShrink = 2;

@@ -43,7 +43,11 @@ public sealed unsafe class ReadinessSet : IDisposable
     {
         var capacity = Math.Min(tokens.Length, MaxReports);
         var records = stackalloc byte[MaxReports * RecordBytes];
-        var reported = Libc.WaitEpoll(_epoll.Descriptor, records, capacity, -1);
+        int reported;
+        while ((reported = Libc.WaitEpoll(_epoll.Descriptor, records, capacity, -1)) < 0 && Marshal.GetLastPInvokeError() == Libc.Interrupted)
+        {
+        }
+
         var count = 0;
         for (var index = 0; index < reported; index++)
         {

@@ -10,16 +10,16 @@ public static unsafe class SocketPoll
     public const int MaxSockets = 16;
 
     /// <summary>
-    /// Waits until one of the sockets can be read, its end included. The caller keeps them open. False when none can be within
+    /// Waits until one of the sockets can be read, its end included, or one that is being connected is, or cannot be. The caller keeps them open. False when none can be within
     /// <paramref name="timeout"/>, which is rounded up to milliseconds.
     /// </summary>
-    public static bool WaitReadable(ReadOnlySpan<StreamSocket> sockets, TimeSpan timeout)
+    public static bool Wait(ReadOnlySpan<StreamSocket> sockets, TimeSpan timeout)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(sockets.Length, MaxSockets, nameof(sockets));
         var entries = stackalloc Libc.PollEntry[MaxSockets];
         for (var index = 0; index < sockets.Length; index++)
         {
-            entries[index] = new Libc.PollEntry { Descriptor = sockets[index].Hold(), Wanted = Libc.PollIn };
+            entries[index] = new Libc.PollEntry { Descriptor = sockets[index].Hold(), Wanted = sockets[index].IsConnecting ? Libc.PollOut : Libc.PollIn };
         }
 
         try

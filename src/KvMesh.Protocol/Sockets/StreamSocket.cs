@@ -10,7 +10,7 @@ namespace KvMesh.Protocol.Sockets;
 /// <see cref="Dispose"/> may come from any thread. The descriptor is closed once, after the last call on it has returned, so
 /// a thread that blocks in Receive delays the close: call Shutdown first to wake it. No call allocates while the peer behaves.
 /// </summary>
-public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
+public sealed unsafe partial class StreamSocket : IDescriptorChannel, IDisposable
 {
     private const int ScratchBytes = 4096;
     private const int MaxDiscardRounds = 256;
@@ -51,11 +51,9 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
     {
         try
         {
-            var peer = SocketNames.Peer(handle.Descriptor);
-            var isUnix = peer is null;
-            SocketSettings.Apply(handle.Descriptor, options, isUnix);
-            SocketSettings.SetLoopbackBuffer(handle.Descriptor, options, peer?.Address);
-            return new StreamSocket(handle, options, isUnix ? "unix" : peer!.Address.ToString(), isUnix);
+            var peer = SocketNames.Peer(handle.Descriptor)?.Address;
+            Apply(handle, options, peer);
+            return new StreamSocket(handle, options, peer?.ToString() ?? "unix", isUnix: peer is null);
         }
         catch
         {
@@ -176,6 +174,28 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
         }
     }
 
+    /// <inheritdoc/>
+    public bool IsOpen()
+    {
+        // What was read from shared memory was read before the state of the socket is.
+        Interlocked.MemoryBarrier();
+        var descriptor = _handle.Hold();
+        try
+        {
+            var entry = new Libc.PollEntry { Descriptor = descriptor, Wanted = Libc.PollPeerClosed };
+            int ready;
+            while ((ready = Libc.Poll(&entry, 1, 0)) < 0 && Marshal.GetLastPInvokeError() == Libc.Interrupted)
+            {
+            }
+
+            return ready == 0 || (ready > 0 && (entry.Seen & (Libc.PollPeerClosed | Libc.PollHangUp | Libc.PollError | Libc.PollInvalid)) == 0);
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+    }
+
     /// <summary>Who is at the other end of a Unix socket, as the kernel saw it when the connection was made.</summary>
     public PeerCredentials ReadPeerCredentials() => SocketSettings.ReadPeerCredentials(_handle.Descriptor);
 
@@ -224,6 +244,12 @@ public sealed unsafe class StreamSocket : IDescriptorChannel, IDisposable
     internal int Hold() => _handle.Hold();
 
     internal void Release() => _handle.DangerousRelease();
+
+    private static void Apply(SocketHandle handle, StreamSocketOptions options, IPAddress? peer)
+    {
+        SocketSettings.Apply(handle.Descriptor, options, isUnix: peer is null);
+        SocketSettings.SetLoopbackBuffer(handle.Descriptor, options, peer);
+    }
 
     private static void Count(ref long total, nint bytes) => Volatile.Write(ref total, total + bytes);
 

@@ -34,7 +34,7 @@ public sealed record StreamSocketOptions
     /// Kernel send buffer towards a peer on this machine, unless <see cref="SendBufferBytes"/> is set; 0: the system sizes it. The system's
     /// buffer grows to megabytes: a large block then leaves the cache before the peer reads it, which cost twice the CPU time per byte.
     /// </summary>
-    public int LoopbackSendBufferBytes { get; init; } = 256 * 1024;
+    public int LoopbackSendBufferBytes { get; init; } = 512 * 1024;
 
     /// <summary>Kernel receive buffer in bytes; 0: the system sizes it.</summary>
     public int ReceiveBufferBytes { get; init; }

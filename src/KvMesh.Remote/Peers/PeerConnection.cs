@@ -1,5 +1,8 @@
 using System.Buffers.Binary;
+using System.Net;
 using System.Text;
+using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Native;
@@ -19,7 +22,7 @@ internal enum PeerArrival
 }
 
 /// <summary>
-/// One connection to another node, read without ever waiting in it, so that one thread reads from several nodes at once and leaves
+/// One connection to another node, made and read without ever waiting in it, so that one thread reads from several nodes at once and leaves
 /// whoever is slow. The hello goes out with the first request. One thread at a time.
 /// </summary>
 internal sealed class PeerConnection : IDisposable
@@ -27,8 +30,12 @@ internal sealed class PeerConnection : IDisposable
     /// <summary>Room for the head of the longest range that is asked for, and a little: what comes behind it is copied once more.</summary>
     private const int FirstReadBytes = 4096;
 
-    private readonly StreamSocket _socket;
+    private readonly IReadOnlyList<EndPoint> _addresses;
+    private readonly StreamSocketOptions _options;
+    private readonly NativeVersions _versions;
     private readonly FrameWriter _writer = new();
+    private StreamSocket _socket;
+    private int _nextAddress;
     private byte[] _buffer = new byte[FirstReadBytes * 2];
     private int _start;
     private int _end;
@@ -39,16 +46,22 @@ internal sealed class PeerConnection : IDisposable
     private ulong _lastTaken;
     private bool _isGreeted;
 
-    public PeerConnection(StreamSocket socket, string tenant, string? token, string clientName)
+    /// <summary>Begins to connect to the first of some addresses of a node; to the next one when nobody answers there.</summary>
+    /// <exception cref="ChannelException">Nobody is at any of them.</exception>
+    public PeerConnection(IReadOnlyList<EndPoint> addresses, StreamSocketOptions options, string tenant, PeerGreeting greeting, string clientName)
     {
-        _socket = socket;
+        _addresses = addresses;
+        _options = options;
+        _versions = NativeVersions.Only(greeting.Version);
+        _writer.Version = greeting.Version;
+        _socket = DialNext();
         Tenant = tenant;
         _writer.Begin(Verb.Hello, 0, FrameFlags.None);
         new HelloRequest
         {
-            LowestVersion = NativeLimits.Version,
-            HighestVersion = NativeLimits.Version,
-            Token = Encoding.UTF8.GetBytes(token ?? ""),
+            LowestVersion = greeting.Version,
+            HighestVersion = greeting.Version,
+            Token = Encoding.UTF8.GetBytes(greeting.Token ?? ""),
             TenantName = Encoding.UTF8.GetBytes(tenant),
             ClientName = Encoding.UTF8.GetBytes(clientName.Length <= NativeLimits.MaxClientNameBytes ? clientName : clientName[..NativeLimits.MaxClientNameBytes]),
         }.Write(_writer);
@@ -77,10 +90,16 @@ internal sealed class PeerConnection : IDisposable
 
     /// <summary>Asks for a range of a block.</summary>
     /// <exception cref="ChannelException">The connection is lost.</exception>
-    public void AskRange(ReadOnlySpan<byte> key, int offset, int bytes)
+    public void AskRange(ReadOnlySpan<byte> key, int offset, int bytes, PullGuard guard, bool losslessOnly)
     {
         _writer.Begin(Verb.Get, ++_lastSent, FrameFlags.None);
-        new GetRequest(GetMode.Range, (uint)bytes, (ulong)offset) { Flags = GetFlags.ForPeer }.Write(_writer);
+        new GetRequest(GetMode.Range, (uint)bytes, (ulong)offset)
+        {
+            // A node of an earlier version refuses the other flags: where nothing was ever removed, or anything will do, they are not sent.
+            Flags = GetFlags.ForPeer | (guard.IsNeeded ? GetFlags.Guarded : GetFlags.None) | (losslessOnly ? GetFlags.LosslessOnly : GetFlags.None),
+            Purges = (ulong)guard.Purges,
+            Removals = (ulong)guard.Removals,
+        }.Write(_writer);
         _writer.WriteOpaque(key);
         _writer.End(NativeStatus.Ok);
         Flush();
@@ -104,7 +123,7 @@ internal sealed class PeerConnection : IDisposable
         while (TakeFrame() == PeerArrival.Nothing)
         {
             var rest = patience - time.GetElapsedTime(askedAt);
-            if (rest <= TimeSpan.Zero || !SocketPoll.WaitReadable([_socket], rest))
+            if (rest <= TimeSpan.Zero || !SocketPoll.Wait([_socket], rest))
             {
                 return false;
             }
@@ -130,7 +149,7 @@ internal sealed class PeerConnection : IDisposable
         {
             if (!_isGreeted)
             {
-                if (!TryTakeFrame())
+                if (!TryConnect() || !TryTakeFrame())
                 {
                     return PeerArrival.Nothing;
                 }
@@ -181,11 +200,54 @@ internal sealed class PeerConnection : IDisposable
 
     public void Dispose() => _socket.Dispose();
 
+    private StreamSocket DialNext()
+    {
+        while (true)
+        {
+            try
+            {
+                return StreamSocket.BeginConnect(_addresses[_nextAddress++], _options);
+            }
+            catch (ChannelException) when (_nextAddress < _addresses.Count)
+            {
+                // A name may have addresses at which nobody listens.
+            }
+        }
+    }
+
+    /// <summary>Whether the connection is made; what was asked meanwhile goes out then.</summary>
+    private bool TryConnect()
+    {
+        while (_socket.IsConnecting)
+        {
+            try
+            {
+                if (!_socket.TryFinishConnect())
+                {
+                    return false;
+                }
+
+                Flush();
+            }
+            catch (ChannelException) when (_socket.IsConnecting && _nextAddress < _addresses.Count)
+            {
+                _socket.Dispose();
+                _socket = DialNext();
+            }
+        }
+
+        return true;
+    }
+
     private void Flush()
     {
         try
         {
-            _writer.Flush(_socket);
+            // While the connection is being made requests gather here.
+            if (!_socket.IsConnecting)
+            {
+                _writer.Flush(_socket);
+            }
         }
         catch (ChannelException)
         {
@@ -211,7 +273,7 @@ internal sealed class PeerConnection : IDisposable
             return false;
         }
 
-        if (FrameHeader.TryRead(_buffer.AsSpan(_start, FrameHeader.Bytes), out var header) is var fault and not FrameFault.None)
+        if (FrameHeader.TryRead(_buffer.AsSpan(_start, FrameHeader.Bytes), _versions, out var header) is var fault and not FrameFault.None)
         {
             throw new ChannelException($"What the node sent is no frame: {fault}.");
         }

@@ -16,7 +16,7 @@ internal sealed class PeerPool : IDisposable
     private readonly SemaphoreSlim _turns;
     private readonly SemaphoreSlim _backgroundTurns;
     private readonly NodeRecord _record;
-    private readonly EndPoint _endpoint;
+    private readonly PeerAddresses _addresses;
     private readonly PeerContext _context;
     private readonly StreamSocketOptions _socketOptions;
     private int _waiters;
@@ -26,7 +26,7 @@ internal sealed class PeerPool : IDisposable
     public PeerPool(NodeRecord record, EndPoint endpoint, PeerContext context)
     {
         _record = record;
-        _endpoint = endpoint;
+        _addresses = new PeerAddresses(endpoint, context.Time);
         _context = context;
         _turns = new SemaphoreSlim(context.Options.Connections);
         _backgroundTurns = new SemaphoreSlim(context.Options.Connections / 2);
@@ -55,7 +55,7 @@ internal sealed class PeerPool : IDisposable
     }
 
     /// <summary>
-    /// Borrows a connection, waiting for one no longer than <paramref name="patience"/>. <paramref name="connection"/> is null when none is
+    /// Borrows a connection, waiting for one no longer than <paramref name="patience"/>; a new one is being made when it is returned. <paramref name="connection"/> is null when none is
     /// free in time or too many wait; what is returned then is true. False: the node cannot be reached.
     /// </summary>
     /// <param name="fresh">Whether to connect anew: what is idle has just turned out to be stale, and is closed.</param>
@@ -75,7 +75,7 @@ internal sealed class PeerPool : IDisposable
                 CloseIdle();
             }
 
-            connection = TakeIdle(tenant) ?? Open(tenant);
+            connection = TakeIdle(tenant) ?? Open(tenant, patience);
             connection.Priority = priority;
             return true;
         }
@@ -200,11 +200,8 @@ internal sealed class PeerPool : IDisposable
         return taken;
     }
 
-    private PeerConnection Open(string tenant)
-    {
-        var socket = StreamSocket.Connect(_endpoint, _socketOptions);
-        return new PeerConnection(socket, tenant, _context.Credential.TokenFor(_record.Id), $"peer {_context.Self}");
-    }
+    private PeerConnection Open(string tenant, TimeSpan patience) =>
+        new(_addresses.Get(patience), _socketOptions, tenant, _context.Credential.GreetingFor(_record), $"peer {_context.Self}");
 
     private void CloseIdle()
     {

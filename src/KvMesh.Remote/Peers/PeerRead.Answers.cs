@@ -48,15 +48,36 @@ internal sealed partial class PeerRead
         var status = source.Connection.Header.Status;
         if (status.IsRefusal())
         {
+            // What it has is not known: the map may be right, and somebody else is to bring this part.
+            _hasFailed = true;
             around.NoteRefusal(source.Peer, tenant, Encoding.UTF8.GetString(source.Connection.Head));
+            _board.Return(_board.IsKnown ? asked : default);
             Drop(source);
             return;
         }
 
-        if (status != NativeStatus.Ok)
+        if (status == NativeStatus.Behind)
+        {
+            // It may have the block, and may not give it: the map is right, and nothing is wrong with the node.
+            _hasFailed = true;
+            _board.Return(_board.IsKnown ? asked : default);
+            Drop(source);
+            return;
+        }
+
+        if (status == NativeStatus.Lossy && intake.LosslessOnly)
+        {
+            // It has the block, as the map says, and not as it is wanted.
+            _isLossy = true;
+            _board.Return(_board.IsKnown ? asked : default);
+            Drop(source);
+            return;
+        }
+
+        if (status is not (NativeStatus.Ok or NativeStatus.Lossy))
         {
             source.Peer.CountMiss();
-            around.Locator.ReportFalseHit(tenant, key, source.Candidate.Holder);
+            around.Locator.ReportFalseHit(tenant, key, source.Candidate.Holder, _mark);
             _board.Return(_board.IsKnown ? asked : default);
             Drop(source);
             return;
@@ -65,6 +86,7 @@ internal sealed partial class PeerRead
         var reader = new HeadReader(source.Connection.Head);
         var payloadBytes = source.Connection.Header.PayloadBytes;
         if (!BlockHead.TryRead(ref reader, payloadBytes, out var head) || !BlockOriginHead.TryRead(ref reader, out var origin)
+            || (status == NativeStatus.Lossy) != origin.Loss is not null
             || payloadBytes != Math.Max(0, Math.Min(asked.Bytes, (long)head.BlockBytes - asked.Start)) || (payloadBytes > 0 && head.PayloadOffset != asked.Start))
         {
             throw new ChannelException($"The answer of {payloadBytes} bytes at {head.PayloadOffset} is none to a request for {asked.Bytes} at {asked.Start}.");
@@ -95,9 +117,11 @@ internal sealed partial class PeerRead
             PayloadBytes = (int)head.BlockBytes,
             TableChecksum = head.TableChecksum,
             ExpiresAt = origin.ExpiresAt,
+            Loss = origin.Loss,
             Traits = new BlockTraits
             {
                 IsContent = true,
+                LosslessOnly = origin.LosslessOnly,
                 Model = Encoding.UTF8.GetString(origin.Model),
                 Revision = Encoding.UTF8.GetString(origin.Revision),
                 ParentKey = origin.ParentKey,
@@ -115,7 +139,12 @@ internal sealed partial class PeerRead
         {
             // At least so long: without this the slow answers would be missing from what is usual.
             other.Peer.FirstAnswers.Add(0, around.Time.GetElapsedTime(other.Since));
-            other.Peer.Lost();
+            if (other.IsOvertaken)
+            {
+                // One that was asked a moment ago because this one was slow had no time to answer, and has lost nothing.
+                other.Peer.Lost();
+            }
+
             Drop(other);
         }
 

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Protocol.Sockets;
 
@@ -7,7 +9,8 @@ namespace KvMesh.Remote.Peers;
 /// Reads one block from the nodes that are said to hold it, on one thread: the first is asked; when it is slower than usual the second is
 /// asked too and the first good answer wins; a large block comes in parts from all of them. Bytes go from the sockets to where they stay.
 /// </summary>
-internal sealed partial class PeerRead(string tenant, byte[] key, IReadOnlyList<PeerCandidate> candidates, IBlockIntake intake, PeerReadSurroundings around)
+internal sealed partial class PeerRead(
+    string tenant, byte[] key, IReadOnlyList<PeerCandidate> candidates, IBlockIntake intake, PullGuard guard, PeerReadSurroundings around)
 {
     /// <summary>Requests that one node has at a time: the next is on its way while the answer to the first comes.</summary>
     private const int MaxAsked = 2;
@@ -15,17 +18,21 @@ internal sealed partial class PeerRead(string tenant, byte[] key, IReadOnlyList<
     /// <summary>Longest wait before a look at the time left, which becomes none when the node stops.</summary>
     private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(100);
 
+    private readonly int _mark = around.Locator.MarkOf(tenant, key);
     private readonly RangeBoard _board = new(around.Options.SplitBytes, around.Options.RangeBytes);
     private readonly List<PeerSource> _sources = [];
     private readonly List<Peer> _liars = [];
     private uint _tableChecksum;
     private int _nextCandidate;
+    private int _asked;
     private PeerCandidate? _again;
     private bool _isGivenUp;
     private bool _hasFailed;
+    private bool _isLossy;
 
     public FetchOutcome Run()
     {
+        var startedAt = around.Time.GetUtcNow();
         try
         {
             while (!_isGivenUp && !_board.IsComplete && HasSource() && intake.Remaining is var rest && rest > TimeSpan.Zero)
@@ -41,9 +48,25 @@ internal sealed partial class PeerRead(string tenant, byte[] key, IReadOnlyList<
             End();
         }
 
-        return _board.IsComplete ? FetchOutcome.Filled
+        var outcome = _board.IsComplete ? FetchOutcome.Filled
             : _hasFailed || _isGivenUp || intake.Remaining == TimeSpan.Zero ? FetchOutcome.Failed
+            : _isLossy ? FetchOutcome.Lossy
             : FetchOutcome.FalseHit;
+        if (_hasFailed || _asked > 1 || outcome == FetchOutcome.Failed)
+        {
+            Trace(outcome, startedAt);
+        }
+
+        return outcome;
+    }
+
+    /// <summary>Leaves a span of a pull that took more than one node, or did not come: what an operator asks for when reads are slow.</summary>
+    private void Trace(FetchOutcome outcome, DateTimeOffset startedAt)
+    {
+        using var activity = RemoteActivities.Start("pull block", startedAt);
+        activity?.SetTag("kvmesh.tenant", tenant).SetTag("kvmesh.outcome", outcome == FetchOutcome.Filled ? "hit" : outcome == FetchOutcome.Failed ? "failed" : outcome == FetchOutcome.Lossy ? "lossy" : "false_hit")
+            .SetTag("kvmesh.nodes.asked", _asked).SetTag("kvmesh.block.bytes", _board.IsKnown ? _board.BlockBytes : 0)
+            .SetStatus(outcome == FetchOutcome.Failed ? ActivityStatusCode.Error : ActivityStatusCode.Unset);
     }
 
     /// <summary>Whether somebody brings something; asks those who have nothing to do, and then the next node, when nobody does.</summary>
@@ -100,6 +123,7 @@ internal sealed partial class PeerRead(string tenant, byte[] key, IReadOnlyList<
         }
         catch (PeerRefusalException refusal)
         {
+            _hasFailed = true;
             around.NoteRefusal(source.Peer, tenant, refusal.Message);
             Drop(source);
             return true;
@@ -143,7 +167,7 @@ internal sealed partial class PeerRead(string tenant, byte[] key, IReadOnlyList<
         var sockets = _sources.Where(static source => source.IsBusy).Select(static source => source.Connection.Socket).ToArray();
         if (sockets.Length > 0)
         {
-            SocketPoll.WaitReadable(sockets, rest < LongestWait ? rest : LongestWait);
+            SocketPoll.Wait(sockets, rest < LongestWait ? rest : LongestWait);
         }
     }
 
@@ -184,7 +208,7 @@ internal sealed partial class PeerRead(string tenant, byte[] key, IReadOnlyList<
     /// <summary>Asks the next node that can be asked for the next part that nobody brings.</summary>
     private bool TryAddSource(bool waits)
     {
-        while (_again is not null || _nextCandidate < candidates.Count)
+        while ((_again is not null || _nextCandidate < candidates.Count) && intake.Remaining > TimeSpan.Zero)
         {
             var isAgain = _again is not null;
             var candidate = _again ?? candidates[_nextCandidate++];
@@ -203,8 +227,9 @@ internal sealed partial class PeerRead(string tenant, byte[] key, IReadOnlyList<
                 continue;
             }
 
-            var source = new PeerSource(candidate, connection);
+            var source = new PeerSource(candidate, connection, guard, intake.LosslessOnly);
             _sources.Add(source);
+            _asked++;
             try
             {
                 if (!_board.IsKnown)

@@ -1,3 +1,5 @@
+using KvMesh.Cluster.Removals;
+
 namespace KvMesh.Remote.Peers;
 
 /// <summary>A node that is said to hold a block.</summary>
@@ -5,7 +7,7 @@ namespace KvMesh.Remote.Peers;
 internal readonly record struct PeerCandidate(ushort Holder, Peer Peer);
 
 /// <summary>One node that one read takes bytes from: what it was asked for, and how far the answer has come. One thread.</summary>
-internal sealed class PeerSource(PeerCandidate candidate, PeerConnection connection)
+internal sealed class PeerSource(PeerCandidate candidate, PeerConnection connection, PullGuard guard, bool losslessOnly)
 {
     private readonly Queue<ByteRange> _asked = new();
 
@@ -52,7 +54,7 @@ internal sealed class PeerSource(PeerCandidate candidate, PeerConnection connect
         }
 
         _asked.Enqueue(range);
-        connection.AskRange(key, range.Start, range.Bytes);
+        connection.AskRange(key, range.Start, range.Bytes, guard, losslessOnly);
     }
 
     /// <summary>The answer to the oldest request is here.</summary>

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using KvMesh.Cluster.Map;
 using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.FarTiers;
 
@@ -20,15 +21,18 @@ public sealed class PeerTier : IBlockTier, IDisposable
     private readonly ConcurrentDictionary<NodeId, Peer> _peers = new();
     private readonly IBlockLocator _locator;
     private readonly IClusterViews _views;
+    private readonly Removals? _removals;
     private readonly PeerContext _context;
     private readonly PeerReadSurroundings _surroundings;
     private readonly ITimer _timer;
     private int _isTending;
     private volatile bool _isDisposed;
 
-    public PeerTier(IBlockLocator locator, IClusterViews views, PeerContext context)
+    /// <param name="removals">What was removed in the cluster; null: nothing ever is.</param>
+    public PeerTier(IBlockLocator locator, IClusterViews views, PeerContext context, Removals? removals = null)
     {
         ArgumentNullException.ThrowIfNull(context);
+        _removals = removals;
         _locator = locator;
         _views = views;
         _context = context;
@@ -43,25 +47,16 @@ public sealed class PeerTier : IBlockTier, IDisposable
     /// <summary>The other nodes that were read from, ordered by name.</summary>
     public IReadOnlyList<PeerSnapshot> Peers() => [.. _peers.Values.Select(peer => peer.Snapshot()).OrderBy(peer => peer.Node, StringComparer.Ordinal)];
 
-    public ulong Believes(Tenant tenant, ReadOnlySpan<byte> key)
-    {
-        ArgumentNullException.ThrowIfNull(tenant);
-        var holders = _locator.Locate(tenant.Name, key, _context.Options.DirectoryWait);
-        var belief = 0UL;
-        for (var index = holders.Count - 1; index >= 0; index--)
-        {
-            if (TryFind(holders[index], tenant.Name) is not null)
-            {
-                belief = (belief << HolderBits) | holders[index];
-            }
-        }
-
-        return belief;
-    }
+    public ulong Believes(Tenant tenant, ReadOnlySpan<byte> key) => Believes(tenant, key, _context.Options.DirectoryWait);
 
     public int CountPrefix(Tenant tenant, KeyRun keys, int from)
     {
         ArgumentNullException.ThrowIfNull(tenant);
+        if (_removals?.IsPurging(tenant.Name) == true)
+        {
+            return 0;
+        }
+
         var holders = ArrayPool<BlockHolders>.Shared.Rent(keys.Count - from);
         try
         {
@@ -87,6 +82,14 @@ public sealed class PeerTier : IBlockTier, IDisposable
     public FetchOutcome Fetch(Tenant tenant, ReadOnlySpan<byte> key, ulong belief, IBlockIntake intake)
     {
         ArgumentNullException.ThrowIfNull(tenant);
+
+        // Looked at here, where a removal that comes from now on finds this fetch under way and ends it.
+        var guard = default(PullGuard);
+        if (_removals?.MayPull(tenant.Name, key, out guard) == false)
+        {
+            return FetchOutcome.NotHere;
+        }
+
         var candidates = new List<PeerCandidate>(BlockHolders.Capacity);
         for (; belief != 0; belief >>= HolderBits)
         {
@@ -104,10 +107,29 @@ public sealed class PeerTier : IBlockTier, IDisposable
 
         // Those that have it in RAM come first; of equals, who has the least to do.
         var ordered = candidates.OrderBy(static candidate => candidate.Peer.Pool.Busy).ToArray();
-        return new PeerRead(tenant.Name, key.ToArray(), ordered, intake, _surroundings).Run();
+        return new PeerRead(tenant.Name, key.ToArray(), ordered, intake, guard, _surroundings).Run();
     }
 
     public bool Offer(in LeavingBlock block) => true;
+
+    /// <inheritdoc/>
+    public bool Forget(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        ArgumentNullException.ThrowIfNull(tenant);
+        if (_removals is null)
+        {
+            return false;
+        }
+
+        // Nothing is asked of directories: a removal waits for no network.
+        var wasBelieved = Believes(tenant, key, TimeSpan.Zero) != 0;
+        _removals.Remove(tenant.Name, key);
+        return wasBelieved;
+    }
+
+    /// <inheritdoc/>
+    public void ForgetScope(Tenant tenant, string? model, string? revision) =>
+        _removals?.Purge(new PurgeScope(tenant.Name, model, revision));
 
     public void Dispose()
     {
@@ -117,6 +139,27 @@ public sealed class PeerTier : IBlockTier, IDisposable
         {
             peer.Dispose();
         }
+    }
+
+    private ulong Believes(Tenant tenant, ReadOnlySpan<byte> key, TimeSpan directoryWait)
+    {
+        ArgumentNullException.ThrowIfNull(tenant);
+        if (_removals is { } removals && (removals.IsPurging(tenant.Name) || removals.IsQuiet(tenant.Name, key)))
+        {
+            return 0;
+        }
+
+        var holders = _locator.Locate(tenant.Name, key, directoryWait);
+        var belief = 0UL;
+        for (var index = holders.Count - 1; index >= 0; index--)
+        {
+            if (TryFind(holders[index], tenant.Name) is not null)
+            {
+                belief = (belief << HolderBits) | holders[index];
+            }
+        }
+
+        return belief;
     }
 
     private bool IsReachable(BlockHolders holders, string tenant)

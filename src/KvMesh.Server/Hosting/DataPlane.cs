@@ -119,6 +119,7 @@ internal sealed class DataPlane : IDisposable
     private static NativeOptions NativeOptionsOf(NodeOptions options, BlockEngine engine) => new()
     {
         NodeId = options.NodeId,
+        Versions = options.Mesh.SpokenVersions,
         Incarnation = engine.Snapshot().Incarnation,
         UnixSocketPath = options.Unix.Enabled ? options.Unix.Path : "",
         MaxBlockBytes = options.Engine.MaxBlockBytes,

@@ -7,6 +7,7 @@ using KvMesh.Gateway.Http.Metrics;
 using KvMesh.Gateway.Sockets;
 using KvMesh.Gateway.Telemetry;
 using KvMesh.Protocol.Admin;
+using KvMesh.Server.Coding;
 using KvMesh.Server.Mesh;
 using KvMesh.Server.Options;
 using KvMesh.Server.Telemetry;
@@ -28,9 +29,12 @@ internal sealed partial class NodeParts
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
     private readonly OtlpExport? _export;
+    private LayoutBook? _layouts;
     private NodeView? _view;
     private DataPlane? _doors;
+    private MeshHost? _mesh;
     private WebApplication? _application;
+    private Activity? _handOver;
     private bool _isHandingOver;
 
     private NodeParts(NodeOptions options, NodeSurroundings surroundings)
@@ -46,24 +50,30 @@ internal sealed partial class NodeParts
     public static string Version { get; } =
         typeof(NodeParts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "0";
 
+    /// <summary>Completes when the last figures and spans were sent, or a collector that does not answer was given up. No successor waits for that.</summary>
+    public Task Exported { get; private set; } = Task.CompletedTask;
+
     public BlockEngine Engine => _view!.Engine;
 
     public NodeEndpoints Endpoints { get; private set; } = null!;
 
     /// <param name="inherit">Gives the connections of the node before this one, once everything else is in place; null: there was none.</param>
+    /// <param name="takingOverSince">When this process asked a running node to make way; null: it did not.</param>
     public static async Task<NodeParts> StartAsync(
-        NodeConfiguration configuration, NodeSurroundings surroundings, Func<FrozenConnections>? inherit, CancellationToken cancellationToken)
+        NodeConfiguration configuration, NodeSurroundings surroundings, Func<FrozenConnections>? inherit, DateTimeOffset? takingOverSince,
+        CancellationToken cancellationToken)
     {
         var parts = new NodeParts(configuration.Options, surroundings);
         try
         {
-            using var activity = NodeActivities.Start("node start", configuration.Options.NodeId);
+            using var activity = NodeActivities.Start(takingOverSince is null ? "node start" : "node take-over", configuration.Options.NodeId, takingOverSince);
             await parts.StartAsync(configuration.Entries, inherit, cancellationToken).ConfigureAwait(false);
             return parts;
         }
         catch
         {
             await parts.CloseAsync().ConfigureAwait(false);
+            await parts.Exported.ConfigureAwait(false);
             throw;
         }
     }
@@ -74,7 +84,9 @@ internal sealed partial class NodeParts
         _view!.IsReady = false;
         _notifier.Stopping("Saving blocks");
         LogStopping(_options.NodeId);
+        await _mesh!.DrainAsync(CancellationToken.None).ConfigureAwait(false);
         await CloseAsync(activity).ConfigureAwait(false);
+        await Exported.ConfigureAwait(false);
     }
 
     /// <summary>
@@ -83,17 +95,20 @@ internal sealed partial class NodeParts
     /// </summary>
     public async Task<FrozenConnections> FreezeAsync()
     {
+        _handOver = NodeActivities.Start("node hand-over", _options.NodeId);
         _notifier.Reloading();
         _view!.IsReady = false;
         await _application!.StopAsync().ConfigureAwait(false);
-        return await Task.Run(_doors!.Freeze).ConfigureAwait(false);
+        var frozen = await Task.Run(_doors!.Freeze).ConfigureAwait(false);
+        _handOver?.SetTag("kvmesh.connections", frozen.Connections.Count);
+        return frozen;
     }
 
     /// <summary>After a freeze: closes everything that the successor will open. The arena stays in place and nothing is saved.</summary>
     public Task CloseForSuccessorAsync()
     {
         _isHandingOver = true;
-        return CloseAsync();
+        return CloseAsync(_handOver);
     }
 
     /// <summary>Undoes every part. The exporter goes last, so that the span of the stop itself is still sent.</summary>
@@ -106,7 +121,7 @@ internal sealed partial class NodeParts
         finally
         {
             activity?.Dispose();
-            _export?.Dispose();
+            Exported = Task.Run(() => _export?.Dispose());
             _loggers.Dispose();
         }
     }
@@ -114,16 +129,26 @@ internal sealed partial class NodeParts
     private async Task StartAsync(
         IReadOnlyList<ConfigurationEntry> entries, Func<FrozenConnections>? inherit, CancellationToken cancellationToken)
     {
+        if (inherit is null)
+        {
+            PortCheck.ThrowIfTaken(_options);
+        }
+
         var engine = await OpenEngineAsync(cancellationToken).ConfigureAwait(false);
         var access = OpenAccess(engine);
         var metrics = Own(new GatewayMetrics());
         var figures = Own(new NodeMetrics(engine.Snapshot, () => _view?.IsReady == true, _surroundings.Time));
         var meters = Own(new NodeMeterFactory());
         var collector = Own(new MeterCollector(meter => IsOwn(meter, metrics, figures, meters), metrics, Resource()));
-        var mesh = OpenMesh(engine, access, figures.Meter);
+        var mesh = _mesh = OpenMesh(engine, access, figures.Meter);
+        await mesh.CatchUpAsync(isTakeOver: inherit is not null, cancellationToken).ConfigureAwait(false);
         var doors = Own(new DataPlane(_options, engine, access, metrics, mesh.Sequences, _surroundings.Time, _loggers));
         _stop.Add(doors.StopAsync);
         doors.Native.Peers = mesh.Map.Door;
+        doors.Native.Demand = mesh.Placement.Demand;
+        doors.Resp.Demand = mesh.Placement.Demand;
+        Func<FlowList> flows = () => mesh.Far.Flows(engine.Snapshot(), _surroundings.Time);
+        mesh.Placement.Desk.Flows = flows;
         if (inherit is null)
         {
             doors.Listen(_options);
@@ -139,12 +164,20 @@ internal sealed partial class NodeParts
             Access = access,
             Metrics = metrics,
             Sequences = mesh.Sequences,
+            Desk = mesh.Placement.Desk,
             Time = _surroundings.Time,
             Collector = collector,
             Configuration = entries,
             Connections = doors.Connections,
             CloseConnection = doors.Close,
-            Mesh = new MeshView(mesh.Status, mesh.Membership.ForgetAsync),
+            FarTierState = mesh.Far.StateOf,
+            FarCodings = () => mesh.Far.Redis is { } redis ? [(redis.Name, redis.Coding)] : [],
+            CodecName = CodecNames.Of,
+            State = () => mesh.Membership.Record.State.ToString().ToLowerInvariant(),
+            Flows = flows,
+            ClusterFlows = mesh.Placement.Desk.CollectFlowsAsync,
+            Places = new BlockPlaces(engine, mesh.Self, mesh.Map.Locator, mesh.Far.Redis),
+            Mesh = new MeshView(mesh.Status, mesh.ForgetAsync, mesh.AwaitPurgesAsync),
             Endpoints = () => [.. http is null ? [] : new[] { new EndpointStatus("http", http.Authority) }, .. doors.Endpoints()],
         };
 
@@ -179,13 +212,21 @@ internal sealed partial class NodeParts
             TenantList.Complete(_options);
 
             // Adopting an arena and reading headers of a full disk takes seconds and blocks: not on the caller's thread.
-            var engine = await Task.Run(() => BlockEngine.Open(_options.Engine, _surroundings.Time, _loggers), cancellationToken).ConfigureAwait(false);
+            _layouts = LayoutBook.Open(_options);
+            var disk = new TensorCoder(_layouts, CodecPolicy.OfDisk(_options.Codecs), _surroundings.Time);
+            var hostPolicy = CodecPolicy.OfHost(_options.Codecs);
+            var host = hostPolicy.IsRaw ? null : new TensorCoder(_layouts, hostPolicy, _surroundings.Time, _options.Engine.HostCoding.CountThreads());
+            var engine = await Task.Run(() => BlockEngine.Open(_options.Engine, _surroundings.Time, _loggers, disk, host), cancellationToken).ConfigureAwait(false);
             _stop.Add(() => Task.Run(_isHandingOver ? engine.HandOver : engine.Dispose));
             return engine;
         }
         catch (EngineStartException exception)
         {
             throw new NodeStartException(exception.Message, exception);
+        }
+        catch (LayoutFileException exception)
+        {
+            throw new NodeStartException($"Codecs:LayoutFile is {LayoutBook.PathOf(_options)}: {exception.Message}", exception);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -211,7 +252,7 @@ internal sealed partial class NodeParts
     {
         try
         {
-            var mesh = new MeshHost(new MeshContext(_options, engine, access, Version, meter, _surroundings.Time, _loggers));
+            var mesh = new MeshHost(new MeshContext(_options, engine, _layouts!, access, Version, _options.Mesh.SpokenVersions, meter, _surroundings.Time, _loggers));
             _stop.Add(() => mesh.DisposeAsync().AsTask());
             return mesh;
         }

@@ -49,7 +49,7 @@ internal sealed partial class NodeService : IHandoverParty
     {
         var parts = surroundings.TakeOver
             ? await TakeOverAsync(configuration, surroundings, cancellationToken).ConfigureAwait(false)
-            : await NodeParts.StartAsync(configuration, surroundings, null, cancellationToken).ConfigureAwait(false);
+            : await NodeParts.StartAsync(configuration, surroundings, null, null, cancellationToken).ConfigureAwait(false);
         var service = new NodeService(configuration, surroundings, parts);
         service.OfferHandover();
         return service;
@@ -93,7 +93,7 @@ internal sealed partial class NodeService : IHandoverParty
         {
             try
             {
-                Parts = await NodeParts.StartAsync(_configuration, _surroundings, () => frozen, CancellationToken.None).ConfigureAwait(false);
+                Parts = await NodeParts.StartAsync(_configuration, _surroundings, () => frozen, null, CancellationToken.None).ConfigureAwait(false);
                 _isStopped = false;
                 return;
             }
@@ -112,18 +112,23 @@ internal sealed partial class NodeService : IHandoverParty
         }
     }
 
-    public void Leave() => _ended.TrySetResult();
+    public void Leave(int successor)
+    {
+        new ServiceNotifier(_surroundings.NotifySocket, _surroundings.Time).Succeeded(successor);
+        _ = Parts.Exported.ContinueWith(_ => _ended.TrySetResult(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+    }
 
     private static async Task<NodeParts> TakeOverAsync(
         NodeConfiguration configuration, NodeSurroundings surroundings, CancellationToken cancellationToken)
     {
         var path = HandoverPath(configuration.Options);
+        var since = surroundings.Time.GetUtcNow();
         try
         {
             using var receipt = await Task.Run(() => HandoverReceipt.Request(path, configuration.Options.Net, Patience), cancellationToken).ConfigureAwait(false);
 
             // The parts undo themselves when this fails, which frees the data directory before the receipt sends the other back.
-            return await NodeParts.StartAsync(configuration, surroundings, receipt.Commit, cancellationToken).ConfigureAwait(false);
+            return await NodeParts.StartAsync(configuration, surroundings, receipt.Commit, since, cancellationToken).ConfigureAwait(false);
         }
         catch (HandoverException exception)
         {

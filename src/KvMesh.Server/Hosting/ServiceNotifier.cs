@@ -24,6 +24,12 @@ internal sealed class ServiceNotifier
     /// <summary>Configuration is read again or a successor takes over. The stamp lets systemd match it with the Ready that follows.</summary>
     public void Reloading() => Send($"RELOADING=1\nMONOTONIC_USEC={MonotonicMicroseconds()}");
 
+    /// <summary>
+    /// Another process serves instead. The one that is left says so before it ends: whoever learns of its end first would stop the
+    /// whole service.
+    /// </summary>
+    public void Succeeded(int processId) => Send($"MAINPID={processId}\nSTATUS=Process {processId} took over");
+
     public void Stopping(string status) => Send($"STOPPING=1\nSTATUS={status}");
 
     private void Send(string message)

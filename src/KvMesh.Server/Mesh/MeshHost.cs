@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Placement.Scheduler;
+using KvMesh.Cluster.Removals;
 using KvMesh.Cluster.Scheduling;
 using KvMesh.Cluster.Sequences;
 using KvMesh.Protocol.Admin;
@@ -16,12 +18,11 @@ namespace KvMesh.Server.Mesh;
 /// </summary>
 internal sealed class MeshHost : IAsyncDisposable
 {
-    /// <summary>Versions of the protocol between nodes that this program speaks. A new version keeps the one before it.</summary>
-    private const int MinProtocol = 1;
-    private const int MaxProtocol = 1;
-
     private static readonly TimeSpan LeaseDuration = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan CapacityInterval = TimeSpan.FromSeconds(10);
+
+    /// <summary>Answers of the store that a start waits for to learn what was removed meanwhile.</summary>
+    private const int CatchUpTries = 5;
 
     private readonly MeshContext _context;
     private readonly StopSteps _stop = new();
@@ -44,34 +45,42 @@ internal sealed class MeshHost : IAsyncDisposable
             _stop.Add(() => Link.DisposeAsync().AsTask());
             Store = new RedisMembershipStore(Link, mesh.Cluster);
             Lease = new RedisSchedulerLease(Link, mesh.Cluster, Self, Orders, LeaseDuration, _times.StoreTimeout, context.Time);
+            Journal = new RedisPlacementJournal(Link, mesh.Cluster, _times.StoreTimeout);
         }
         else
         {
             Store = new EmbeddedMembershipStore(mesh.Cluster, context.Time);
             Lease = new EmbeddedSchedulerLease(Self, Orders, context.Time);
+            Journal = new EmbeddedPlacementJournal(context.Options.DataDirectory, context.Loggers);
         }
 
         _stop.Add(() => Store.DisposeAsync().AsTask());
         _stop.Add(() => Lease.DisposeAsync().AsTask());
+        _stop.Add(() => Journal.DisposeAsync().AsTask());
         var record = new NodeRecord
         {
             Id = Self,
             NativeAddress = "",
             Machine = Environment.MachineName,
             Version = context.Version,
-            MinProtocol = MinProtocol,
-            MaxProtocol = MaxProtocol,
+            MinProtocol = context.Protocols.Lowest,
+            MaxProtocol = context.Protocols.Highest,
             Tiers = Capacities(),
         };
         var seat = new MembershipSeat(record, state.Owner, state.Incarnation, state.IdentityOf(mesh.Cluster), state.Save);
         Membership = new Membership(Store, seat, _times, Orders, context.Time, context.Loggers);
         _stop.Add(() => Membership.DisposeAsync().AsTask());
+        Removals = MeshRemovals.Open(context, Link, Membership, _times.StoreTimeout, _stop);
         Map = new MeshMap(context, Self, Membership, Credential);
+        Map.Door.Removals = Removals;
         _stop.Add(() => Map.DisposeAsync().AsTask());
-        PeerReads.Attach(context, Map.Locator, Membership, Credential, _stop);
-        RedisBlocks.Attach(context, _stop);
-        MeshMetrics.Add(context.Meter, Membership, context.Time);
-        Sequences = MeshSequences.Open(context, _stop);
+        Far = new FarTierStates(
+            Self, PeerReads.Attach(context, Map.Locator, Membership, Credential, Removals, _stop), RedisBlocks.Attach(context, Removals, _stop));
+        MeshMetrics.Add(context.Meter, Membership, mesh, context.Time);
+        var sequences = MeshSequences.Open(context, _stop);
+        Sequences = sequences;
+        Placement = new MeshPlacement(context, Membership, Map, sequences.ForPlacement, Lease, Journal, Orders, Credential);
+        _stop.Add(() => Placement.DisposeAsync().AsTask());
     }
 
     public NodeId Self { get; }
@@ -81,8 +90,14 @@ internal sealed class MeshHost : IAsyncDisposable
     /// <summary>Who is in the cluster, for every other part.</summary>
     public IClusterViews Views => Membership;
 
+    /// <summary>What was removed in the cluster; null on a node of its own.</summary>
+    public Removals? Removals { get; }
+
     /// <summary>Which nodes hold which blocks.</summary>
     public MeshMap Map { get; }
+
+    /// <summary>The tiers beyond this node, for operators.</summary>
+    public FarTierStates Far { get; }
 
     /// <summary>How this node shows others that it is a member.</summary>
     public PeerCredential Credential { get; }
@@ -93,11 +108,17 @@ internal sealed class MeshHost : IAsyncDisposable
     /// <summary>Which node plans placement.</summary>
     public ISchedulerLease Lease { get; }
 
+    /// <summary>What a scheduler leaves to its follower.</summary>
+    public IPlacementJournal Journal { get; }
+
     /// <summary>The connection to Redis for what is coordinated there; null on a node of its own.</summary>
     public RedisLink? Link { get; }
 
     /// <summary>Sessions of applications.</summary>
     public ISequenceHost Sequences { get; }
+
+    /// <summary>What this node does for placement.</summary>
+    public MeshPlacement Placement { get; }
 
     /// <summary>Where the nodes meet.</summary>
     public IMembershipStore Store { get; }
@@ -105,13 +126,32 @@ internal sealed class MeshHost : IAsyncDisposable
     /// <summary>The cluster as this node sees it, for operators.</summary>
     public ClusterStatus Status() => MeshStatus.Of(Membership, _context.Options.Mesh.Cluster, Store.Description, _context.Time);
 
+    /// <summary>
+    /// Carries out what was removed while this node was away, before its doors serve. A store that does not answer delays this by a few answers, since a
+    /// process that has just begun is itself slow to connect: then the node serves its own clients what it has, and no other node that knows more.
+    /// </summary>
+    /// <param name="isTakeOver">Clients wait, and the node before was not away: one answer must do.</param>
+    public async Task CatchUpAsync(bool isTakeOver, CancellationToken cancellationToken)
+    {
+        if (Removals is not null)
+        {
+            await Removals.CatchUpAsync(_times.StoreTimeout, isTakeOver ? 1 : CatchUpTries, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Waits until every node has carried out what was purged on this one.</summary>
+    public Task<PurgeReport> AwaitPurgesAsync(TimeSpan patience, CancellationToken cancellationToken) =>
+        Removals?.WaitForPurgesAsync(patience, cancellationToken) ?? Task.FromResult(new PurgeReport(1, true, [], ""));
+
     /// <summary>Joins, once the doors are bound. A store that does not answer delays nothing: the node joins when it does.</summary>
     /// <exception cref="NodeStartException">Another living node has this node's id.</exception>
     public async Task StartAsync(NodeEndpoints endpoints, CancellationToken cancellationToken)
     {
         Membership.Change(record => MeshAddresses.Put(record, _context.Options, endpoints));
         Membership.Start();
+        Removals?.Start();
         Map.Start();
+        Placement.Start();
         _capacityTimer = _context.Time.CreateTimer(_ => ReportCapacity(), null, CapacityInterval, CapacityInterval);
 
         // A dead node's id is free after a failure time; whether its holder is dead or alive is known before that.
@@ -124,9 +164,14 @@ internal sealed class MeshHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Before the doors close for good: others take what only this node has, as long as the options allow.</summary>
+    public Task DrainAsync(CancellationToken cancellationToken) => Placement.LeaveAsync(cancellationToken);
+
     /// <summary>Stops taking part. A node that hands over to a successor says no goodbye: the successor goes on under its id.</summary>
     public async Task StopAsync(bool isHandingOver)
     {
+        await Placement.StopAsync().ConfigureAwait(false);
+
         // Nobody who closes a door waits for another node.
         _context.Engine.StopFetching();
         if (_capacityTimer is not null)
@@ -140,9 +185,23 @@ internal sealed class MeshHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Declares another node gone, and has it written down who did. False: there is no such member.</summary>
+    public async Task<bool> ForgetAsync(NodeId node, string actor, CancellationToken cancellationToken)
+    {
+        if (!await Membership.ForgetAsync(node, cancellationToken).ConfigureAwait(false))
+        {
+            return false;
+        }
+
+        Placement.Notes.NoteForgotten(node, actor);
+        return true;
+    }
+
     public async ValueTask DisposeAsync() => await _stop.RunAsync().ConfigureAwait(false);
 
-    private static PeerCredential CredentialOf(MeshOptions mesh) =>
+    private static PeerCredential CredentialOf(MeshOptions mesh) => TokenOf(mesh).Speaking(mesh.SpokenVersions);
+
+    private static PeerCredential TokenOf(MeshOptions mesh) =>
         mesh.KeyFile.Length > 0 ? PeerCredential.FromKey(File.ReadAllBytes(mesh.KeyFile), mesh.Cluster)
         : mesh.PeerToken.Length > 0 ? PeerCredential.FromToken(mesh.PeerToken)
         : PeerCredential.None;
@@ -150,14 +209,21 @@ internal sealed class MeshHost : IAsyncDisposable
     private ImmutableArray<TierCapacity> Capacities() =>
         [.. _context.Engine.Snapshot().Tiers.Select(tier => new TierCapacity(tier.Name, tier.CapacityBytes, tier.UsedBytes))];
 
-    /// <summary>Tells the others of a tier that filled or emptied by a twentieth, so that a thousand nodes do not tell each other noise.</summary>
+    /// <summary>
+    /// Whether the others should hear of a tier: it filled or emptied by a twentieth, or holds less than half or more than twice what they know. So a thousand
+    /// nodes do not tell each other noise, and one that was empty or is emptied does not look as it was.
+    /// </summary>
+    internal static bool IsNews(TierCapacity told, TierCapacity now)
+    {
+        var (less, more) = (Math.Min(told.UsedBytes, now.UsedBytes), Math.Max(told.UsedBytes, now.UsedBytes));
+        return told.CapacityBytes != now.CapacityBytes || (more - less) * 20 > now.CapacityBytes || more > less * 2;
+    }
+
     private void ReportCapacity()
     {
         var now = Capacities();
         var told = Membership.Record.Tiers;
-        var isNews = now.Length != told.Length
-            || now.Zip(told).Any(pair => Math.Abs(pair.First.UsedBytes - pair.Second.UsedBytes) * 20 > pair.First.CapacityBytes);
-        if (isNews)
+        if (now.Length != told.Length || now.Zip(told).Any(pair => IsNews(pair.Second, pair.First)))
         {
             Membership.Change(record => record with { Tiers = now });
         }

@@ -9,17 +9,18 @@ namespace KvMesh.Server.Mesh;
 /// <summary>The block map of this node, and what keeps it in step with the cluster.</summary>
 internal sealed class MeshMap : IAsyncDisposable
 {
-    private readonly BlockMap _map = new(new BlockMapOptions());
+    private readonly BlockMap _map;
     private readonly DirectoryClient _directories;
     private readonly MapFeeder _feeder;
 
     public MeshMap(MeshContext context, NodeId self, IClusterViews views, PeerCredential credential)
     {
+        _map = new BlockMap(context.Options.Mesh.Map);
         Metrics = new MapMetrics(_map, context.Meter);
         _directories = new DirectoryClient(self, credential, context.Time);
         Locator = new BlockLocator(_map, _directories, Metrics);
-        Door = new PeerDoor(context.Engine, Locator);
-        _feeder = new MapFeeder(views, Locator, credential, new MapFeedOptions(), Metrics, context.Time, context.Loggers);
+        Door = new PeerDoor(context.Engine, Locator, context.Time);
+        _feeder = new MapFeeder(views, Locator, credential, context.Options.Mesh.Feed, Metrics, context.Time, context.Loggers);
     }
 
     public MapMetrics Metrics { get; }

@@ -1,4 +1,7 @@
+using KvMesh.Cluster.Map;
+using KvMesh.Protocol.Native;
 using KvMesh.Remote.Peers;
+using KvMesh.Remote.Peers.Feed;
 using KvMesh.Remote.Redis.Blocks;
 using KvMesh.Server.Options;
 
@@ -36,6 +39,12 @@ public sealed class MeshOptions
     /// <summary>File of 32 to 4,096 secret bytes that all nodes of the cluster have: by it they know each other. Empty: none.</summary>
     public string KeyFile { get; set; } = "";
 
+    /// <summary>
+    /// Versions of the native protocol that the node speaks, with clients and other nodes: <c>1</c>, or <c>1-2</c>. Empty: those of this program. For
+    /// rehearsals of an upgrade: a node stands in for one of the release before or after its own.
+    /// </summary>
+    public string Versions { get; set; } = "";
+
     /// <summary>Time between two heartbeats.</summary>
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromMilliseconds(500);
 
@@ -45,8 +54,17 @@ public sealed class MeshOptions
     /// <summary>Reading blocks from other nodes.</summary>
     public PeerOptions Peers { get; set; } = new();
 
+    /// <summary>What this node knows of the others' blocks.</summary>
+    public BlockMapOptions Map { get; set; } = new();
+
+    /// <summary>How this node follows what the others have.</summary>
+    public MapFeedOptions Feed { get; set; } = new();
+
     /// <summary>Redis as a tier for blocks below RAM and disk, shared by all nodes.</summary>
     public RedisTierOptions RedisBlocks { get; set; } = new();
+
+    /// <summary>What <see cref="Versions"/> says, which was checked.</summary>
+    internal NativeVersions SpokenVersions => NativeVersions.TryParse(Versions, out var versions) ? versions : NativeVersions.Own;
 }
 
 /// <summary>What hosts the state that nodes share.</summary>

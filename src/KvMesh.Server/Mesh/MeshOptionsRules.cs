@@ -1,5 +1,7 @@
 using System.Net;
 using KvMesh.Cluster.Membership;
+using KvMesh.Protocol.Native;
+using KvMesh.Remote.Peers.Feed;
 using KvMesh.Remote.Redis.Coordination;
 using KvMesh.Server.Options;
 using NodeId = KvMesh.Cluster.Membership.NodeId;
@@ -37,7 +39,12 @@ internal static class MeshOptionsRules
             yield return "Mesh:Control is Embedded, which needs no Redis, and Mesh:Redis is set; leave one of them out.";
         }
 
-        foreach (var error in CheckTimes(mesh).Concat(CheckKey(mesh)).Concat(mesh.RedisBlocks.Validate("Mesh:RedisBlocks")))
+        if (mesh.Versions.Length > 0 && !NativeVersions.TryParse(mesh.Versions, out _))
+        {
+            yield return $"Mesh:Versions is \"{mesh.Versions}\"; it must be a version from 1 to 255, or two with '-' between them, the lower one first.";
+        }
+
+        foreach (var error in CheckTimes(mesh).Concat(CheckFeed(mesh.Feed)).Concat(CheckKey(mesh)).Concat(mesh.RedisBlocks.Validate("Mesh:RedisBlocks")))
         {
             yield return error;
         }
@@ -88,6 +95,21 @@ internal static class MeshOptionsRules
         else if (mesh.FailureTime < heartbeat * 4 || mesh.FailureTime > TimeSpan.FromMinutes(5))
         {
             yield return $"Mesh:FailureTime is {OptionValues.Format(mesh.FailureTime)}; it must be at least four of Mesh:HeartbeatInterval, {OptionValues.Format(heartbeat * 4)}, and at most 5m.";
+        }
+    }
+
+    private static IEnumerable<string> CheckFeed(MapFeedOptions feed)
+    {
+        (string Name, TimeSpan Value, TimeSpan Least, TimeSpan Most)[] times =
+        [
+            ("Interval", feed.Interval, TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(10)),
+            ("AnswerLimit", feed.AnswerLimit, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)),
+            ("RetryLimit", feed.RetryLimit, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)),
+            ("RefillInterval", feed.RefillInterval, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
+        ];
+        foreach (var (name, value, least, most) in times.Where(time => time.Value < time.Least || time.Value > time.Most))
+        {
+            yield return $"Mesh:Feed:{name} is {OptionValues.Format(value)}; it must be {OptionValues.Format(least)} to {OptionValues.Format(most)}.";
         }
     }
 

@@ -1,6 +1,7 @@
 using KvMesh.Cluster.Sequences;
 using KvMesh.Remote.Redis.Sequences;
 using KvMesh.Server.Hosting;
+using KvMesh.Server.Telemetry;
 
 namespace KvMesh.Server.Mesh;
 
@@ -11,14 +12,14 @@ internal static class MeshSequences
 
     /// <summary>Opens them and begins their upkeep; both end with the node's parts. A Redis that does not answer delays nothing.</summary>
     /// <exception cref="IOException">The file cannot be used.</exception>
-    public static ISequenceHost Open(MeshContext context, StopSteps stop)
+    public static MeteredSequences Open(MeshContext context, StopSteps stop)
     {
         var options = context.Options;
         ISequenceStore store = MeshOptionsRules.IsShared(options.Mesh) ? OpenRedis(context, stop) : OpenFile(context, stop);
         var host = new SequenceHost(store, options.Sequences.ToHostOptions(options.Mesh.NodeId), context.Time, context.Loggers);
         stop.Add(() => host.DisposeAsync().AsTask());
         host.Start();
-        return host;
+        return new MeteredSequences(new LosslessSequences(host, context.Engine), () => host.Usages, context.Meter);
     }
 
     private static EmbeddedSequenceStore OpenFile(MeshContext context, StopSteps stop)
@@ -32,7 +33,7 @@ internal static class MeshSequences
     private static RedisSequenceStore OpenRedis(MeshContext context, StopSteps stop)
     {
         var mesh = context.Options.Mesh;
-        var connection = new RedisSequenceConnection(mesh.Redis, $"kvmesh-{mesh.NodeId}-sequences");
+        var connection = new RedisSequenceConnection(mesh.Redis, $"kvmesh-{mesh.NodeId}-sequences", context.Time);
         stop.Add(() => connection.DisposeAsync().AsTask());
         var store = new RedisSequenceStore(connection, new RedisSequenceStoreOptions { KeyPrefix = $"kvmesh:{mesh.Cluster}:" }, context.Time);
         stop.Add(store);

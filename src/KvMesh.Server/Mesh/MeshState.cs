@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Storage;
 using KvMesh.Protocol.Keys;
 
 namespace KvMesh.Server.Mesh;
@@ -15,12 +16,12 @@ internal sealed class MeshState
 {
     private const string FileName = "mesh.json";
 
-    private readonly string _path;
+    private readonly StateFile<Content> _file;
     private readonly Content _content;
 
-    private MeshState(string path, Content content)
+    private MeshState(StateFile<Content> file, Content content)
     {
-        _path = path;
+        _file = file;
         _content = content;
     }
 
@@ -29,7 +30,7 @@ internal sealed class MeshState
     {
         get
         {
-            var text = $"{_content.Owner}\n{Environment.MachineName}\n{Path.GetDirectoryName(_path)}";
+            var text = $"{_content.Owner}\n{Environment.MachineName}\n{Path.GetDirectoryName(_file.Path)}";
             return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, 16));
         }
     }
@@ -44,18 +45,18 @@ internal sealed class MeshState
     /// <summary>Reads the file, or begins anew where there is none that can be read.</summary>
     public static MeshState Open(string directory)
     {
-        var path = Path.Combine(directory, FileName);
+        var file = new StateFile<Content>(directory, FileName, MeshStateJson.Default.Content);
         Content? content = null;
         try
         {
-            content = File.Exists(path) ? JsonSerializer.Deserialize(File.ReadAllBytes(path), MeshStateJson.Default.Content) : null;
+            content = file.Read();
         }
         catch (JsonException)
         {
             // Written as a whole or not at all; what is no JSON was damaged since, and holds nothing that cannot be had again.
         }
 
-        return new MeshState(path, content ?? new Content { Owner = Guid.NewGuid().ToString("n") });
+        return new MeshState(file, content ?? new Content { Owner = Guid.NewGuid().ToString("n") });
     }
 
     /// <summary>Remembers a join.</summary>
@@ -65,14 +66,7 @@ internal sealed class MeshState
         _content.Cluster = identity.Name;
         _content.Secret = [identity.Secret.Low, identity.Secret.High];
         _content.CreatedAtMilliseconds = identity.CreatedAt.ToUnixTimeMilliseconds();
-        var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
-        using (var file = new FileStream(_path + ".new", options))
-        {
-            JsonSerializer.Serialize(file, _content, MeshStateJson.Default.Content);
-            file.Flush(flushToDisk: true);
-        }
-
-        File.Move(_path + ".new", _path, overwrite: true);
+        _file.Write(_content);
     }
 
     internal sealed class Content

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using KvMesh.Cluster.Map;
 using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Remote.Peers;
@@ -12,19 +13,21 @@ namespace KvMesh.Server.Mesh;
 /// <summary>Attaches the other nodes as a tier of this one, on a node that has others.</summary>
 internal static class PeerReads
 {
-    public static void Attach(MeshContext context, IBlockLocator locator, IClusterViews views, PeerCredential credential, StopSteps stop)
+    /// <summary>Null on a node of its own.</summary>
+    public static PeerTier? Attach(MeshContext context, IBlockLocator locator, IClusterViews views, PeerCredential credential, Removals? removals, StopSteps stop)
     {
         if (!MeshOptionsRules.IsShared(context.Options.Mesh))
         {
-            return;
+            return null;
         }
 
         var tier = new PeerTier(locator, views, new PeerContext(
             views.Self, credential, context.Options.Mesh.Peers, context.Options.Net.CongestionControl, context.Time,
-            context.Loggers.CreateLogger<PeerTier>()));
+            context.Loggers.CreateLogger<PeerTier>()), removals);
         stop.Add(tier);
         Publish(context.Meter, context.Engine, tier);
         context.Engine.AttachTier(tier);
+        return tier;
     }
 
     private static void Publish(Meter meter, BlockEngine engine, PeerTier tier)

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using KvMesh.Cluster.Placement;
 using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
 using KvMesh.Gateway.Sockets;
@@ -46,11 +47,17 @@ public sealed class NodeOptions
     /// <summary>What sequences may take: sessions of applications, with their segments and pins.</summary>
     public SequenceOptions Sequences { get; set; } = new();
 
+    /// <summary>How blocks are brought to where they will be needed, and kept where they were promised.</summary>
+    public PlacementServiceOptions Placement { get; set; } = new();
+
     /// <summary>Who may do what.</summary>
     public AccessOptions Access { get; set; } = new();
 
     /// <summary>What the engine may use. Its data directory is the node's.</summary>
     public EngineOptions Engine { get; set; } = new();
+
+    /// <summary>In how many bytes blocks are kept below RAM.</summary>
+    public CodecOptions Codecs { get; set; } = new();
 
     /// <summary>Figures that go elsewhere by themselves.</summary>
     public TelemetryOptions Telemetry { get; set; } = new();

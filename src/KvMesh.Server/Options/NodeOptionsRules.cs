@@ -34,6 +34,7 @@ internal static class NodeOptionsRules
         CheckEngine(options, errors);
         CheckDisk(options.Engine.Disk, errors);
         CheckPatterns(options.Resp.Rules, errors);
+        errors.AddRange(CodecOptionsRules.Check(options));
         errors.AddRange(MeshOptionsRules.Check(options));
         return errors;
     }

@@ -1,14 +1,22 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace KvMesh.Server.Options;
 
 /// <summary>Reads options as text from where operators write them.</summary>
-internal static class OptionSources
+internal static partial class OptionSources
 {
     public const string EnvironmentPrefix = "KVMESH_";
 
     /// <summary>Variables with the prefix that are for clients and tests, not for a node.</summary>
     private static readonly string[] ForeignVariables = ["KVMESH_NODE", "KVMESH_TOKEN", "KVMESH_ENDPOINT", "KVMESH_TEST_"];
+
+    /// <summary>
+    /// What Kubernetes puts into every container for services named "kvmesh" and "kvmesh-…": addresses of others. No option is spelt like that, since their
+    /// parts are joined by two underscores.
+    /// </summary>
+    [GeneratedRegex("^KVMESH(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)$")]
+    private static partial Regex ServiceLink();
 
     private static readonly JsonDocumentOptions Lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
@@ -42,6 +50,7 @@ internal static class OptionSources
         foreach (var (name, value) in environment)
         {
             if (name.StartsWith(EnvironmentPrefix, StringComparison.Ordinal)
+                && !ServiceLink().IsMatch(name)
                 && !ForeignVariables.Any(foreign => name == foreign || (foreign[^1] == '_' && name.StartsWith(foreign, StringComparison.Ordinal))))
             {
                 var path = name[EnvironmentPrefix.Length..].Replace("__", ":", StringComparison.Ordinal).Replace("_", "", StringComparison.Ordinal);

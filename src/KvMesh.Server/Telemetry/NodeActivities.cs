@@ -10,9 +10,10 @@ internal static class NodeActivities
     private static readonly ActivitySource Source = new(SourceName);
 
     /// <summary>Opens a span, or returns null when nobody listens.</summary>
-    public static Activity? Start(string name, string nodeId)
+    /// <param name="since">When it began; null: now.</param>
+    public static Activity? Start(string name, string nodeId, DateTimeOffset? since = null)
     {
-        var activity = Source.StartActivity(name);
+        var activity = Source.StartActivity(name, ActivityKind.Internal, parentContext: default, startTime: since ?? default);
         activity?.SetTag("kvmesh.node.id", nodeId);
         return activity;
     }

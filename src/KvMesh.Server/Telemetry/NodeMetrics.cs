@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.Telemetry;
 
 namespace KvMesh.Server.Telemetry;
@@ -28,11 +29,14 @@ internal sealed class NodeMetrics : IDisposable
         Meter.CreateObservableGauge(
             "kvmesh.node.uptime", () => (_time.GetUtcNow() - Snapshot().StartedAt).TotalSeconds, "s", "Time since the process opened the data directory.");
         Meter.CreateObservableGauge("kvmesh.node.incarnation", () => Snapshot().Incarnation, null, "Starts of the data directory so far.");
+        Meter.CreateObservableCounter(
+            "kvmesh.disk.broken_promises", () => Snapshot().BrokenPromises, "{block}", "Blocks that left the disk although a lease or a pin had promised that they stay.");
         AddTiers();
         AddArenas();
         AddTenants();
         AddTraffic();
         AddIntegrity();
+        AddCoding();
     }
 
     public Meter Meter { get; }
@@ -56,6 +60,8 @@ internal sealed class NodeMetrics : IDisposable
             .Gauge("kvmesh.arena.allocated", "By", "Bytes of the arena in extents.", arena => arena.AllocatedBytes)
             .Gauge("kvmesh.arena.largest_hole", "By", "Largest extent that could be had at once.", arena => arena.LargestHoleBytes)
             .Gauge("kvmesh.arena.warm", "By", "Bytes of the arena whose pages have been touched.", arena => arena.WarmBytes)
+            .Gauge("kvmesh.arena.withheld", "By", "Bytes of the arena that the system has no memory for.", arena => arena.WithheldBytes)
+            .Gauge("kvmesh.arena.huge_pages", "By", "Bytes of the arena in huge pages.", arena => arena.HugePageBytes)
             .Ratio("kvmesh.arena.fragmentation", "1 - largest hole / free bytes.", arena => arena.Fragmentation);
 
     private void AddTenants() =>
@@ -65,6 +71,8 @@ internal sealed class NodeMetrics : IDisposable
             .Gauge("kvmesh.tenant.blocks", "{block}", "Blocks of the tenant.", tenant => tenant.Blocks)
             .Gauge("kvmesh.tenant.holes", "{hole}", "Chains of the tenant known to miss a block.", tenant => tenant.Holes)
             .Gauge("kvmesh.tenant.leased", "By", "Bytes under existence leases of the tenant.", tenant => tenant.LeasedBytes)
+            .Gauge("kvmesh.tenant.read_in_place", "By", "Bytes of RAM that the tenant's readers in shared memory hold.", tenant => tenant.ReadInPlaceBytes)
+            .Counter("kvmesh.tenant.refused_leases", "{lease}", "Leases to read in place that a budget refused.", tenant => tenant.RefusedLeases)
             .Counter("kvmesh.tenant.hits", "{block}", "Blocks that the tenant asked for and got.", tenant => tenant.Hits)
             .Counter("kvmesh.tenant.misses", "{block}", "Blocks that the tenant asked for and that were not here.", tenant => tenant.Misses)
             .Counter("kvmesh.tenant.yielded_leases", "{lease}", "Existence leases that ended early because a budget was spent.", tenant => tenant.YieldedLeases);
@@ -91,6 +99,40 @@ internal sealed class NodeMetrics : IDisposable
             .Counter("kvmesh.scrub.blocks", "{block}", "Blocks that the scrubber read.", integrity => integrity.ScrubbedBlocks)
             .Counter("kvmesh.scrub.size", "By", "Bytes that the scrubber read.", integrity => integrity.ScrubbedBytes)
             .Counter("kvmesh.scrub.passes", "{pass}", "Times that the scrubber has been through all blocks.", integrity => integrity.ScrubPasses);
+
+    private void AddCoding()
+    {
+        new ObservedItems<(string Tier, CodecSnapshot Codec)>(
+                Meter,
+                () => [.. CodingTiers().SelectMany(tier => tier.Coding.Codecs, (tier, codec) => (tier.Tier, codec))],
+                item => [new("kvmesh.tier", item.Tier), new("kvmesh.codec", item.Codec.Name)])
+            .Counter("kvmesh.codec.encoded", "{block}", "Blocks that were encoded for the tier.", item => item.Codec.EncodedBlocks)
+            .Counter("kvmesh.codec.encoded_from", "By", "Their bytes as they were.", item => item.Codec.EncodedFromBytes)
+            .Counter("kvmesh.codec.encoded_to", "By", "Their bytes encoded.", item => item.Codec.EncodedToBytes)
+            .Seconds("kvmesh.codec.encode_time", "Time of encoding, with the decoding that proves it.", item => item.Codec.EncodeTime)
+            .Counter("kvmesh.codec.decoded", "{block}", "Blocks that were decoded from it.", item => item.Codec.DecodedBlocks)
+            .Counter("kvmesh.codec.decoded_size", "By", "Their bytes decoded.", item => item.Codec.DecodedBytes)
+            .Seconds("kvmesh.codec.decode_time", "Time of decoding.", item => item.Codec.DecodeTime)
+            .Counter("kvmesh.codec.lossy", "{block}", "Of the encoded blocks, those that lost something.", item => item.Codec.Lost.Blocks)
+            .Ratio("kvmesh.codec.key_error", "Mean relative error of their keys.", item => item.Codec.Lost.MeanOf(item.Codec.Lost.Keys))
+            .Ratio("kvmesh.codec.value_error", "Mean relative error of their values.", item => item.Codec.Lost.MeanOf(item.Codec.Lost.Values))
+            .Ratio("kvmesh.codec.output_error", "Mean relative error of attention outputs over them.", item => item.Codec.Lost.MeanOf(item.Codec.Lost.Outputs))
+            .Ratio("kvmesh.codec.worst_output_error", "The largest of these errors.", item => item.Codec.Lost.WorstOutputs);
+        new ObservedItems<(string Tier, FallbackSnapshot Fallback)>(
+                Meter,
+                () => [.. CodingTiers().SelectMany(tier => tier.Coding.Fallbacks, (tier, fallback) => (tier.Tier, fallback))],
+                item => [new("kvmesh.tier", item.Tier), new("kvmesh.reason", item.Fallback.Reason)])
+            .Counter("kvmesh.codec.fallbacks", "{block}", "Blocks that were to be encoded and stayed as they are.", item => item.Fallback.Blocks);
+        new ObservedItems<(string Tier, CodingSnapshot Coding)>(Meter, CodingTiers, "kvmesh.tier", item => item.Tier)
+            .Counter("kvmesh.codec.undecodable", "{block}", "Blocks that were whole and did not decode to their bytes.", item => item.Coding.UndecodableBlocks);
+    }
+
+    /// <summary>Tiers of the engine that encode; those beyond the node have figures of their own.</summary>
+    private (string Tier, CodingSnapshot Coding)[] CodingTiers()
+    {
+        var snapshot = Snapshot();
+        return [("host", snapshot.HostCoding), ("disk", snapshot.Coding)];
+    }
 
     private EngineSnapshot Snapshot()
     {

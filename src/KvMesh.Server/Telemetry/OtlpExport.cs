@@ -1,4 +1,7 @@
+using KvMesh.Cluster;
+using KvMesh.Engine.Telemetry;
 using KvMesh.Gateway.Telemetry;
+using KvMesh.Remote;
 using KvMesh.Server.Options;
 using OpenTelemetry;
 using OpenTelemetry.Exporter;
@@ -30,7 +33,7 @@ internal sealed class OtlpExport : IDisposable
             .Build();
         _tracers = Sdk.CreateTracerProviderBuilder()
             .SetResourceBuilder(resource)
-            .AddSource(NodeActivities.SourceName, "Microsoft.AspNetCore")
+            .AddSource(NodeActivities.SourceName, EngineActivities.SourceName, ClusterActivities.SourceName, RemoteActivities.SourceName, "Microsoft.AspNetCore")
             .AddOtlpExporter(exporter => Configure(exporter, endpoint, "v1/traces", options))
             .Build();
     }

@@ -11,7 +11,7 @@ public static class MeshComparison
     {
         ArgumentNullException.ThrowIfNull(common);
         var fleet = common with { BlocksPerNode = Math.Max(1, totalBlocks / common.Nodes) };
-        yield return ("one cache", common with { Nodes = 1, BlocksPerNode = totalBlocks, IsShared = false, HasScheduler = false, Routing = MeshRouting.RoundRobin });
+        yield return ("one cache", common with { Nodes = 1, BlocksPerNode = totalBlocks, IsShared = false, HasScheduler = false, Routing = MeshRouting.RoundRobin, Faults = [] });
         yield return ("private, round robin", fleet with { IsShared = false, HasScheduler = false, Routing = MeshRouting.RoundRobin });
         yield return ("mesh, round robin", fleet with { HasScheduler = false, Routing = MeshRouting.RoundRobin });
         yield return ("mesh, round robin, scheduler", fleet with { HasScheduler = true, Routing = MeshRouting.RoundRobin });

@@ -38,7 +38,21 @@ public sealed record MeshScenario
 /// <param name="Node">Index of the node.</param>
 /// <param name="AtMs">When it fails, in milliseconds of the trace.</param>
 /// <param name="UntilMs">When it is back, empty.</param>
-public readonly record struct NodeFault(int Node, long AtMs, long UntilMs);
+public readonly record struct NodeFault(int Node, long AtMs, long UntilMs)
+{
+    /// <summary>Failures of as many nodes, each once, at random moments of a trace. One node at least does not fail.</summary>
+    public static ImmutableArray<NodeFault> Spread(int failures, int nodes, long traceMs, TimeSpan down, int seed)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(failures, nodes);
+        var random = new Random(seed);
+        var victims = Enumerable.Range(0, nodes).ToArray();
+        random.Shuffle(victims);
+        return
+        [
+            .. victims.Take(failures).Select(node => random.NextInt64(Math.Max(1, traceMs)) is var at ? new NodeFault(node, at, at + (long)down.TotalMilliseconds) : default),
+        ];
+    }
+}
 
 /// <summary>How requests find their node.</summary>
 public enum MeshRouting

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using KvMesh.Protocol;
 
@@ -11,6 +13,10 @@ public static class MooncakeTrace
 {
     /// <summary>Tokens of a block in these traces.</summary>
     public const int TokensPerBlock = 512;
+
+    /// <summary>Most characters of a value that a message shows, and of what the JSON reader says, which quotes the line.</summary>
+    private const int MaxValueCharacters = 40;
+    private const int MaxReasonCharacters = 120;
 
     /// <exception cref="TraceFormatException">A line is not what the format says; the message names line and field.</exception>
     public static List<PromptRequest> Load(string path)
@@ -57,7 +63,7 @@ public static class MooncakeTrace
         }
         catch (JsonException e)
         {
-            throw new TraceFormatException(line, "", $"is not JSON ({e.Message})", e);
+            throw new TraceFormatException(line, "", $"is not JSON at byte {e.BytePositionInLine ?? 0} ({Shown(e.Message, MaxReasonCharacters)})", e);
         }
     }
 
@@ -124,11 +130,29 @@ public static class MooncakeTrace
         return ids;
     }
 
-    private static string Excerpt(JsonElement value)
+    private static string Excerpt(JsonElement value) => Shown(value.GetRawText(), MaxValueCharacters);
+
+    /// <summary>Text out of the file as a message shows it: bounded, and without characters that a terminal would obey.</summary>
+    private static string Shown(string text, int maxCharacters)
     {
-        var text = value.GetRawText();
-        return text.Length <= 40 ? text : text[..40] + "…";
+        var shown = new StringBuilder();
+        foreach (var rune in text.EnumerateRunes())
+        {
+            var next = IsPlain(rune) ? rune.ToString() : $"\\u{{{rune.Value:x4}}}";
+            if (shown.Length + next.Length > maxCharacters)
+            {
+                return shown.Append('…').ToString();
+            }
+
+            shown.Append(next);
+        }
+
+        return shown.ToString();
     }
+
+    private static bool IsPlain(Rune rune) => Rune.GetUnicodeCategory(rune) is not (
+        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
+        or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned);
 }
 
 /// <summary>A trace is malformed.</summary>

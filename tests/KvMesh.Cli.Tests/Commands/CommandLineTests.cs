@@ -1,3 +1,6 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
 using KvMesh.TestKit;
 
 namespace KvMesh.Cli.Tests.Commands;
@@ -5,7 +8,7 @@ namespace KvMesh.Cli.Tests.Commands;
 public sealed class CommandLineTests
 {
     private static readonly string[] VerbNames =
-        ["serve", "demo", "replay", "bench", "status", "top", "put", "get", "rm", "purge", "console", "token"];
+        ["serve", "up", "nodes", "seq", "orders", "drain", "demo", "replay", "simulate", "bench", "status", "top", "put", "get", "rm", "purge", "console", "token"];
 
     public static TheoryData<string> Verbs => new(VerbNames);
 
@@ -43,6 +46,7 @@ public sealed class CommandLineTests
     [InlineData("bench --block-bytes 1TiB")]
     [InlineData("bench --endpoint tcp://127.0.0.1:1 --arena 1GiB")]
     [InlineData("demo --requests -5")]
+    [InlineData("bench --endpoint 127.0.0.1:8601")]
     [InlineData("get key --json")]
     [InlineData("purge")]
     [InlineData("purge --revision r1")]
@@ -52,13 +56,20 @@ public sealed class CommandLineTests
     [InlineData("get hex:0g")]
     [InlineData("get --jsn")]
     [InlineData("console --listen gpu-7:9000")]
+    [InlineData("drain")]
+    [InlineData("drain n1 --undo --wait")]
+    [InlineData("drain n1 --timeout 5")]
+    [InlineData("orders cancel")]
+    [InlineData("orders cancel first")]
+    [InlineData("orders cancel 0")]
+    [InlineData("orders --count 0")]
     public async Task A_wrong_command_line_is_exit_code_2_with_a_reason(string arguments)
     {
         var run = await CliRun.Of(arguments.Split(' '));
 
         Assert.Equal(2, run.ExitCode);
         Assert.StartsWith("kvmesh: ", run.Error, StringComparison.Ordinal);
-        Assert.Empty(run.Out);
+        HasNoResult(arguments, run);
     }
 
     [Theory]
@@ -70,6 +81,34 @@ public sealed class CommandLineTests
 
         Assert.Contains(option, run.Error, StringComparison.Ordinal);
         Assert.Contains(expected, run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--routing affinity", "--routing says which of several nodes a request enters at; it needs --endpoints.")]
+    [InlineData("--affinity-blocks 3", "--affinity-blocks says which")]
+    [InlineData("--endpoints tcp://a:1,tcp://b:1 --endpoint tcp://c:1", "--endpoint describes one node; it cannot go with --endpoints.")]
+    [InlineData("--endpoints tcp://a:1,tcp://b:1 --capacity-blocks 10", "--capacity-blocks describes one node")]
+    [InlineData("--endpoints tcp://a:1,tcp://b:1 --data-dir x", "--data-dir describes one node")]
+    [InlineData("--endpoints tcp://a:1,tcp://b:1 --affinity-blocks 3", "--affinity-blocks needs --routing affinity.")]
+    [InlineData("--endpoints tcp://a:1,tcp://a:1", "--endpoints names 'tcp://a:1' 2 times")]
+    [InlineData("--endpoints tcp://a:1,,tcp://b:1", "'' is neither tcp://host:port nor unix:/path, which --via native needs.")]
+    [InlineData("--endpoints a:1,b:1", "'a:1' is neither tcp://host:port nor unix:/path, which --via native needs.")]
+    [InlineData("--via resp --endpoints a:1,unix:/b", "'unix:/b' is not host:port, which --via resp needs.")]
+    [InlineData("--endpoints tcp://a:1,tcp://b:1 --routing random", "'random'")]
+    public async Task A_replay_that_contradicts_itself_is_told_why(string arguments, string expected)
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            var run = await CliRun.Of(["replay", path, .. arguments.Split(' ')]);
+
+            Assert.Equal(2, run.ExitCode);
+            Assert.Contains(expected, run.Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
     }
 
     [Fact]
@@ -84,7 +123,7 @@ public sealed class CommandLineTests
 
             Assert.Equal(1, run.ExitCode);
             Assert.Contains("line 2: input_length is missing", run.Error, StringComparison.Ordinal);
-            Assert.Empty(run.Out);
+            HasNoResult("--json", run);
         }
         finally
         {
@@ -95,6 +134,8 @@ public sealed class CommandLineTests
     [Theory]
     [InlineData("status --json --node http://{0}")]
     [InlineData("top --node http://{0}")]
+    [InlineData("orders --node http://{0}")]
+    [InlineData("drain n1 --wait --node http://{0}")]
     [InlineData("purge --model m --node http://{0}")]
     [InlineData("get key --endpoint tcp://{0}")]
     [InlineData("rm key --endpoint tcp://{0}")]
@@ -108,6 +149,45 @@ public sealed class CommandLineTests
 
         Assert.Equal(3, run.ExitCode);
         Assert.StartsWith("kvmesh: ", run.Error, StringComparison.Ordinal);
-        Assert.Empty(run.Out);
+        HasNoResult(arguments, run);
+    }
+
+    [Theory]
+    [InlineData("put a /no/such/file", "file is '/no/such/file', which does not exist; it must be a file.")]
+    [InlineData("put a /tmp", "file is '/tmp', which is a folder; it must be a file.")]
+    public async Task A_file_that_cannot_be_put_is_named(string arguments, string expected)
+    {
+        var run = await CliRun.Of(arguments.Split(' '));
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(expected, run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_port_that_is_taken_is_told_without_a_stack_trace()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+
+        var run = await CliRun.Of("console", "--listen", $"{taken.LocalEndpoint}", "--json");
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains($"--listen {taken.LocalEndpoint} cannot be used", run.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", run.Error + run.Out, StringComparison.Ordinal);
+        HasNoResult("--json", run);
+    }
+
+    /// <summary>Nothing on standard output, or the one JSON object that was asked for, with the message and the exit code.</summary>
+    private static void HasNoResult(string arguments, CliRun run)
+    {
+        if (!arguments.Contains("--json", StringComparison.Ordinal))
+        {
+            Assert.Empty(run.Out);
+            return;
+        }
+
+        var answer = JsonDocument.Parse(Assert.Single(run.Out.TrimEnd().Split('\n'))).RootElement;
+        Assert.Equal(run.ExitCode, answer.GetProperty("exitCode").GetInt32());
+        Assert.Contains(answer.GetProperty("error").GetString()!, run.Error.ReplaceLineEndings(" "), StringComparison.Ordinal);
     }
 }

@@ -26,6 +26,42 @@ public sealed class SimulateCommandTests : IDisposable
         Assert.Equal(74.0 / 80, rows[0].GetProperty("hitRatio").GetDouble(), 6);
     }
 
+    [Fact]
+    public async Task Slower_links_and_nodes_that_fail_cost_something()
+    {
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        await File.WriteAllLinesAsync(trace, Enumerable.Range(0, 200).Select(
+            request => $$"""{"timestamp": {{request * 1000}}, "input_length": 1024, "output_length": 1, "hash_ids": [{{request % 5}}, {{10 + (request % 5)}}]}"""));
+        string[] fleet = ["simulate", trace, "--nodes", "4", "--total-blocks", "40", "--json"];
+
+        const string Mesh = "mesh, round robin";
+        const string Private = "private, round robin";
+        var calm = await RowsAsync(fleet);
+        var slowLinks = await RowsAsync([.. fleet, "--link", "1MiB"]);
+        var slowEngines = await RowsAsync([.. fleet, "--compute", "1MiB"]);
+        var failing = await RowsAsync([.. fleet, "--failures", "3", "--down", "30"]);
+
+        Assert.True(slowLinks[Mesh].Wait > calm[Mesh].Wait);
+        Assert.True(slowEngines[Mesh].Wait > calm[Mesh].Wait);
+        Assert.Equal((calm[Mesh].Hits, calm[Mesh].Hits), (slowLinks[Mesh].Hits, slowEngines[Mesh].Hits));
+
+        // What a node lost others have, where they share.
+        Assert.True(failing[Private].Hits < calm[Private].Hits);
+        Assert.True(failing[Mesh].Wait > calm[Mesh].Wait);
+
+        var tooMany = await CliRun.Of([.. fleet, "--failures", "4"]);
+        Assert.Equal(2, tooMany.ExitCode);
+        Assert.Contains("--failures is 4", tooMany.Error, StringComparison.Ordinal);
+
+        static async Task<Dictionary<string, (double Hits, double Wait)>> RowsAsync(string[] arguments)
+        {
+            var run = await CliRun.Of(arguments);
+            Assert.True(run.ExitCode == 0, run.Error);
+            return JsonDocument.Parse(run.Out).RootElement.GetProperty("rows").EnumerateArray().ToDictionary(
+                row => row.GetProperty("fleet").GetString()!, row => (row.GetProperty("hitRatio").GetDouble(), row.GetProperty("meanWaitSeconds").GetDouble()));
+        }
+    }
+
     [Theory]
     [InlineData("0")]
     [InlineData("10,")]

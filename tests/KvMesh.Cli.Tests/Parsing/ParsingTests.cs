@@ -1,3 +1,4 @@
+using System.CommandLine;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
 
@@ -5,6 +6,19 @@ namespace KvMesh.Cli.Tests.Parsing;
 
 public sealed class ParsingTests
 {
+    [Theory]
+    [InlineData("gpu-7", "http://gpu-7:8600/")]
+    [InlineData("gpu-7:80", "http://gpu-7/")]
+    [InlineData("[::1]", "http://[::1]:8600/")]
+    [InlineData("127.0.0.1:9000", "http://127.0.0.1:9000/")]
+    [InlineData("https://proxy/", "https://proxy/")]
+    public void A_node_named_without_a_port_is_at_the_port_of_nodes(string text, string expected)
+    {
+        var option = CliOption.Node();
+
+        Assert.Equal(expected, $"{new RootCommand { option }.Parse(["--node", text]).GetValue(option)}");
+    }
+
     [Theory]
     [InlineData("65536", 65536)]
     [InlineData("64KiB", 65536)]

@@ -20,6 +20,12 @@ internal sealed class ModelDoor : IWorkloadDoor
     /// <summary>Loses the node.</summary>
     public bool IsLost { get; set; }
 
+    /// <summary>While the node is lost, a match says that nothing is there, as a native client does.</summary>
+    public bool LostMatchesNothing { get; set; }
+
+    /// <summary>Loses the node after the match: reads and what follows are not answered.</summary>
+    public bool LosesReads { get; set; }
+
     public List<int> WrittenBatchSizes { get; } = [];
 
     public int Count => _blocks.Count;
@@ -28,6 +34,11 @@ internal sealed class ModelDoor : IWorkloadDoor
 
     public ValueTask<int> MatchAsync(ReadOnlyMemory<byte> hashes, CancellationToken cancellationToken)
     {
+        if (IsLost && LostMatchesNothing)
+        {
+            return ValueTask.FromResult(0);
+        }
+
         if (IsLost)
         {
             throw new IOException("connection refused");
@@ -44,6 +55,12 @@ internal sealed class ModelDoor : IWorkloadDoor
 
     public ValueTask ReadAsync(BlockBatch batch, CancellationToken cancellationToken)
     {
+        if (LosesReads)
+        {
+            IsLost = true;
+            return ValueTask.CompletedTask;
+        }
+
         for (var i = 0; i < batch.Count; i++)
         {
             var source = i == MixUpAt ? i - 1 : i;
@@ -68,6 +85,11 @@ internal sealed class ModelDoor : IWorkloadDoor
 
     public ValueTask WriteAsync(BlockBatch batch, CancellationToken cancellationToken)
     {
+        if (IsLost)
+        {
+            return ValueTask.CompletedTask;
+        }
+
         WrittenBatchSizes.Add(batch.Count);
         for (var i = 0; i < batch.Count; i++)
         {

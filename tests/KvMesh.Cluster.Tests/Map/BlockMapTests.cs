@@ -29,6 +29,11 @@ public sealed class BlockMapTests : IDisposable
 
         Assert.Equal(BlockHolders.Capacity, _map.Find(MapScene.Digest(1)).Count);
         Assert.Equal(20, _map.Locations);
+        var all = new ushort[HolderLists.MaxNamed];
+        Assert.Equal(20, _map.FindAll(MapScene.Digest(1), all));
+        Assert.Equal(20, all[..20].Distinct().Count());
+        Assert.Equal(3, _map.FindAll(MapScene.Digest(1), all.AsSpan(0, 3)));
+        Assert.Equal(0, _map.FindAll(MapScene.Digest(2), all));
     }
 
     [Fact]
@@ -45,6 +50,21 @@ public sealed class BlockMapTests : IDisposable
         Assert.Equal(70, _map.FindRun(digests, holders));
         Assert.All(holders.Take(70), each => Assert.Equal([node], MapScene.Numbers(each)));
         Assert.Equal(0, _map.FindRun(digests, holders, except: node));
+    }
+
+    [Fact]
+    public void What_was_said_after_a_reader_asked_stands_against_what_it_saw()
+    {
+        var (node, digest) = (Join(1), MapScene.Digest(1));
+        _map.Set(digest, node, MapLocation.HostTier, 1);
+        var before = _map.ToldOf(digest);
+        _map.Set(digest, node, MapLocation.HostTier, 1);
+
+        Assert.False(_map.Remove(digest, node, before));
+        Assert.Equal([node], MapScene.Numbers(_map.Find(digest)));
+
+        Assert.True(_map.Remove(digest, node, _map.ToldOf(digest)));
+        Assert.True(_map.Find(digest).IsEmpty);
     }
 
     [Fact]

@@ -26,6 +26,10 @@ internal sealed class ClusterScript : IAsyncDisposable
     /// <summary>Whether the store answers nobody.</summary>
     public bool IsStoreSilent { get; set; }
 
+    /// <summary>Everything in the store, as a member that has read nothing gets it.</summary>
+    public async Task<BeatReply> ReadStoreAsync() =>
+        await _inner.BeatAsync(new BeatRequest(NodeId.Parse("nobody"), 0, "", null, Options.SilentAfter, default), CancellationToken.None);
+
     public IReadOnlyList<Node> Nodes => _nodes;
 
     public Node Add(string id, string? owner = null, int minProtocol = 1, int maxProtocol = 1, long lastIncarnation = 0)
@@ -125,6 +129,9 @@ internal sealed class ClusterScript : IAsyncDisposable
         public ValueTask<JoinReply> JoinAsync(JoinRequest request, CancellationToken cancellationToken) => Open().JoinAsync(request, cancellationToken);
 
         public ValueTask<BeatReply> BeatAsync(BeatRequest request, CancellationToken cancellationToken) => Open().BeatAsync(request, cancellationToken);
+
+        public ValueTask<BeatOutcome> RenewAsync(NodeId id, long incarnation, string owner, CancellationToken cancellationToken) =>
+            Open().RenewAsync(id, incarnation, owner, cancellationToken);
 
         public ValueTask LeaveAsync(NodeId id, long incarnation, CancellationToken cancellationToken) => Open().LeaveAsync(id, incarnation, cancellationToken);
 

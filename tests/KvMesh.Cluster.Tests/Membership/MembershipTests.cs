@@ -155,6 +155,7 @@ public sealed class MembershipTests
         await script.StepAsync();
 
         Assert.Equal("n0,n1", script.Nodes[0].Sees);
+        Assert.Equal((1, 0), (script.Nodes[1].Membership.Figures.Dismissals, script.Nodes[1].Membership.Figures.Fences));
     }
 
     [Fact]
@@ -242,6 +243,7 @@ public sealed class MembershipTests
         Assert.Equal(MemberState.Member, later.Membership.Standing.State);
         Assert.Equal(MemberState.Refused, earlier.Membership.Standing.State);
         Assert.Equal("b", earlier.Sees);
+        Assert.Equal((0, 1), (earlier.Membership.Figures.Dismissals, earlier.Membership.Figures.Fences));
         Assert.Equal(later.Membership.Standing.Incarnation, script.Nodes[1].Membership.Current.Find(NodeId.Parse("a"))!.Incarnation);
         await script.PassAsync(TimeSpan.FromSeconds(20));
         Assert.Equal(MemberState.Refused, earlier.Membership.Standing.State);
@@ -278,5 +280,76 @@ public sealed class MembershipTests
         Assert.True(await next);
         Assert.True(views.Current.Epoch > first.Epoch);
         Assert.NotNull(views.Current.Find(NodeId.Parse("z")));
+    }
+
+    [Fact]
+    public async Task Beats_that_are_all_late_are_no_news_and_take_nobody_away()
+    {
+        await using var script = new ClusterScript().With(60);
+        await script.PassAsync(TimeSpan.FromSeconds(10));
+        var before = await script.ReadStoreAsync();
+
+        for (var round = 0; round < 5; round++)
+        {
+            foreach (var node in script.Nodes)
+            {
+                node.IsPaused = true;
+            }
+
+            await script.PassAsync(TimeSpan.FromSeconds(4));
+            foreach (var node in script.Nodes)
+            {
+                node.IsPaused = false;
+            }
+
+            await script.PassAsync(TimeSpan.FromSeconds(1));
+            Assert.All(script.Nodes, node => Assert.Equal(60, node.Membership.Current.Nodes.Length));
+        }
+
+        Assert.Equal(before.Mark.Version, (await script.ReadStoreAsync()).Mark.Version);
+        await script.PassAsync(script.Options.FailureTime * 2);
+        Assert.All(script.Nodes, node => Assert.Equal(60, node.Membership.Current.Nodes.Length));
+        Assert.All(script.Nodes, node => Assert.False(node.Membership.Current.IsFrozen));
+    }
+
+    [Fact]
+    public async Task More_members_than_one_beat_asks_after_come_back_into_every_view()
+    {
+        await using var script = new ClusterScript().With(210);
+        await script.PassAsync(TimeSpan.FromSeconds(10));
+        var away = script.Nodes.Skip(150).ToList();
+        away.ForEach(node => node.IsPaused = true);
+        await script.UntilAsync(() => script.Nodes[0].Membership.Current.Nodes.Length == 150, "sixty of them gone");
+
+        away.ForEach(node => node.IsPaused = false);
+        await script.UntilAsync(() => script.Nodes.All(node => node.Membership.Current.Nodes.Length == 210), "all of them back in every view");
+    }
+
+    [Fact]
+    public async Task Who_died_just_before_the_stores_clock_was_set_forward_is_noticed()
+    {
+        await using var script = new ClusterScript().With(4);
+        await script.PassAsync(TimeSpan.FromSeconds(5));
+        script.Nodes[3].IsAlive = false;
+        await script.StepAsync();
+
+        script.StoreClock.Advance(TimeSpan.FromMinutes(20));
+
+        Assert.True(await script.UntilAsync(() => script.Nodes[0].Sees == "n0,n1,n2", "n3 gone") <= Promise);
+        Assert.All(script.Nodes.Take(3), node => Assert.Equal("n0,n1,n2", node.Sees));
+    }
+
+    [Fact]
+    public async Task A_view_finds_each_of_its_nodes_and_no_other()
+    {
+        await using var script = new ClusterScript().With(23);
+        await script.PassAsync(TimeSpan.FromSeconds(1));
+        var view = script.Nodes[0].Membership.Current;
+
+        Assert.All(view.Nodes, node => Assert.Same(node, view.Find(node.Id)));
+        Assert.Null(view.Find(NodeId.Parse("a")));
+        Assert.Null(view.Find(NodeId.Parse("n100")));
+        Assert.Null(view.Find(NodeId.Parse("z")));
+        Assert.Null(ClusterView.Empty.Find(NodeId.Parse("n0")));
     }
 }

@@ -43,6 +43,20 @@ public sealed class PlacementPlannerTests
     }
 
     [Fact]
+    public void A_block_larger_than_a_steps_share_moves_alone_once_in_as_many_steps_as_it_fills()
+    {
+        // 5 s of a ten-thousandth of 1 GB/s is half a MB, less than half of a block.
+        var input = new Scene { Options = new PlacementOptions { BandwidthShare = 0.0001 } }.Node("a").Node("b").Prefix(1, 8, "a:8", "b:1").Input();
+
+        var plans = Enumerable.Range(0, 12).Select(step => PlacementPlanner.Plan(input with { Now = Scene.Now + (step * input.Options.Step) })).ToList();
+
+        Assert.Equal(4, plans.Sum(plan => plan.Orders.Length));
+        Assert.All(plans.SelectMany(plan => plan.Orders), order => Assert.Equal((0, 1), (order.FirstBlock, order.Blocks)));
+        Assert.All(plans, plan => Assert.NotEmpty(plan.Deferred));
+        Assert.Empty(PlacementPlanner.Plan(input with { Options = input.Options with { BytesPerStep = 0 } }).Orders);
+    }
+
+    [Fact]
     public void A_new_node_is_filled_as_fast_as_its_share_of_bandwidth_and_no_faster()
     {
         var scene = new Scene { Options = new PlacementOptions { BytesPerStep = long.MaxValue } }.Node("a").Node("b").Node("new");
@@ -102,10 +116,32 @@ public sealed class PlacementPlannerTests
     }
 
     [Fact]
+    public void A_guessed_return_makes_nothing_leave_and_a_named_one_does()
+    {
+        Assert.Equal(["Prefetch 1 0+64 a>b"], At(isGuessed: true, free: 8L << 30).Orders());
+        Assert.Empty(At(isGuessed: true, free: 0).Orders());
+        Assert.Equal(["Prefetch 1 0+64 a>b"], At(isGuessed: false, free: 0).Orders());
+
+        static Scene At(bool isGuessed, long free) => new Scene { Options = new PlacementOptions { TurnoverShare = 0 } }
+            .Node("a").Node("b", free: free).Prefix(1, 64, "a:64").Session(1, returnsIn: 1, returnsTo: "b", isGuessed: isGuessed);
+    }
+
+    [Fact]
     public void A_busy_holder_gets_help_from_the_least_busy_node() =>
         Assert.Equal(
             ["Replicate 1 0+4 a>c"],
             new Scene().Node("a", utilisation: 0.9).Node("b", utilisation: 0.5).Node("c", utilisation: 0.1).Prefix(1, 4, "a:4", "a:3").Orders());
+
+    [Fact]
+    public void Help_that_was_begun_is_completed_and_then_enough() =>
+        Assert.Equal(
+            ["Replicate 1 2+2 a>b"],
+            new Scene().Node("a", utilisation: 0.9).Node("b", utilisation: 0.5).Node("c", utilisation: 0.1)
+                .Prefix(1, 4, "a:4 b:2", "a:3").Prefix(2, 4, "a:4 b:4", "a:3").Orders());
+
+    [Fact]
+    public void A_move_in_parts_stays_a_move() =>
+        Assert.Equal(["Migrate 1 2+2 a>b"], new Scene().Node("a").Node("b").Prefix(1, 4, "a:4 b:2", "b:3").Orders());
 
     [Fact]
     public void A_long_prefix_is_laid_on_several_nodes()
@@ -118,6 +154,17 @@ public sealed class PlacementPlannerTests
         Assert.All(orders, order => Assert.Equal(OrderKind.Spread, order.Kind));
         Assert.Equal([200, 400], orders.Select(order => order.FirstBlock).Order());
         Assert.Equal(2, orders.Select(order => order.Target).Distinct().Count());
+    }
+
+    [Fact]
+    public void A_part_that_was_begun_on_a_node_is_gone_on_with_there()
+    {
+        // Whoever has begun a part is the busiest now, and the idle ones are as many as the parts.
+        var scene = new Scene { Options = new PlacementOptions { SlowPull = TimeSpan.FromSeconds(0.2), MaxSpread = 3 } }
+            .Node("a").Node("b", utilisation: 0.5).Node("c", utilisation: 0.4).Node("d").Node("e")
+            .Prefix(1, 600, "a:600 b:200+50 c:400+20", "a:1");
+
+        Assert.Equal(["Spread 1 250+150 a>b", "Spread 1 420+180 a>c"], scene.Orders().Order());
     }
 
     [Fact]

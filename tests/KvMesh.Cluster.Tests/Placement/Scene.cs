@@ -27,22 +27,25 @@ internal sealed class Scene
         return this;
     }
 
-    /// <param name="holdings">Node and blocks from the first, such as "a:8".</param>
+    /// <param name="holdings">Node and blocks from the first, such as "a:8", or from another one, such as "a:16+8".</param>
     /// <param name="demand">Node and requests per second, such as "b:2".</param>
     public Scene Prefix(ulong tail, int blocks, string holdings, string demand = "")
     {
         var keys = Enumerable.Range(0, blocks).Select(index => (ReadOnlyMemory<byte>)BitConverter.GetBytes(((long)tail << 32) + index));
         _prefixes.Add(new PrefixState(
             new ChainPrefix { Tenant = "t", Tail = new KeyDigest(tail, 0), Keys = [.. keys], Bytes = blocks * BlockBytes },
-            [.. Pairs(holdings).Select(pair => new Holding(Id(pair.Name), 0, (int)pair.Number))],
+            [.. Runs(holdings)],
             [.. Pairs(demand).Select(pair => new NodeDemand(Id(pair.Name), pair.Number))]));
         return this;
     }
 
-    public Scene Session(ulong tail, int replicas = 0, double? returnsIn = null, string? returnsTo = null)
+    public Scene Session(ulong tail, int replicas = 0, double? returnsIn = null, string? returnsTo = null, bool isGuessed = false)
     {
         _sessions.Add(new SessionState(
-            "t", $"s{tail}", new KeyDigest(tail, 0), replicas, returnsIn is { } seconds ? Now.AddSeconds(seconds) : null, returnsTo is null ? null : Id(returnsTo)));
+            "t", $"s{tail}", new KeyDigest(tail, 0), replicas, returnsIn is { } seconds ? Now.AddSeconds(seconds) : null, returnsTo is null ? null : Id(returnsTo))
+        {
+            IsReturnGuessed = isGuessed,
+        });
         return this;
     }
 
@@ -63,6 +66,11 @@ internal sealed class Scene
     [
         .. Plan().Orders.Select(order => $"{order.Kind} {order.Prefix.Tail.Low} {order.FirstBlock}+{order.Blocks} {order.Sources[0]}>{order.Target}"),
     ];
+
+    private static IEnumerable<Holding> Runs(string text) =>
+        text.Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Select(pair => pair.Split(':', '+'))
+            .Select(run => run.Length == 3 ? new Holding(Id(run[0]), int.Parse(run[1], null), int.Parse(run[2], null)) : new Holding(Id(run[0]), 0, int.Parse(run[1], null)));
 
     private static IEnumerable<(string Name, double Number)> Pairs(string text) =>
         text.Split(' ', StringSplitOptions.RemoveEmptyEntries)

@@ -109,7 +109,7 @@ public sealed class EmbeddedSequenceStoreTests : SequenceStoreContract, IDisposa
             var part = rows.AsMemory(first, Math.Min(1000, rows.Length - first));
             var last = part.Span[^1];
             var next = head with { Version = head.Version + 1, Segments = head.Segments + part.Length, Blocks = last.EndBlock, Tokens = (long)last.StartToken + 64, Bytes = (long)last.StartByte + 4000, LastHash = last.LastHash };
-            Assert.Equal(StoreStatus.Ok, (await store.WriteAsync(Id("chat"), new SequenceWrite(next, head.Version, part, head.Segments, head.ExpiresAt, head.TouchedAt), default)).Status);
+            Assert.Equal(StoreStatus.Ok, (await store.WriteAsync(Id("chat"), new SequenceWrite(next, head.Version, head.Stamp, part, head.Segments, head.ExpiresAt, head.TouchedAt), default)).Status);
             head = next;
         }
 

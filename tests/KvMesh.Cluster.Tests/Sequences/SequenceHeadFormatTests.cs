@@ -29,13 +29,22 @@ public sealed class SequenceHeadFormatTests
     [Fact]
     public void Heads_are_written_and_read_as_they_always_were()
     {
-        foreach (var (name, head) in new[] { ("sequence-head", Full), ("sequence-head-small", Small) })
+        foreach (var (name, head) in new[] { ("sequence-head", Full), ("sequence-head-small", Small), ("sequence-head-lossless", Small with { LosslessOnly = true }) })
         {
             var golden = Golden.Read(name);
             Assert.Equal(Convert.ToHexStringLower(golden), Convert.ToHexStringLower(SequenceHeadFormat.Write(head)));
             Assert.Equal(SequenceHeadFormat.TryRead(SequenceHeadFormat.Write(head))!.ToInfo("x", Moment), SequenceHeadFormat.TryRead(golden)!.ToInfo("x", Moment), Comparer);
             Assert.Equal(head.Version, SequenceHeadFormat.VersionOf(golden));
         }
+    }
+
+    [Fact]
+    public void The_stamp_of_a_step_stands_where_earlier_versions_of_the_program_write_zeros()
+    {
+        var bytes = SequenceHeadFormat.Write(Full with { Stamp = 0xAB_CDEF });
+        Assert.Equal(0xAB_CDEF, SequenceHeadFormat.TryRead(bytes)!.Stamp);
+        bytes.AsSpan(SequenceHeadFormat.StampOffset, SequenceHeadFormat.StampBytes).Clear();
+        Assert.Equal(SequenceHeadFormat.Write(Full), bytes);
     }
 
     [Fact]
@@ -54,7 +63,7 @@ public sealed class SequenceHeadFormatTests
         Assert.Equal(SequenceLimits.MaxScopeBytes, scope.Bytes.Length);
         var head = Full with
         {
-            Version = long.MaxValue, Epoch = long.MaxValue, Scope = scope.Bytes, Parts = SequenceLimits.MaxParts, Holder = new string('h', SequenceLimits.MaxHolderBytes),
+            Version = long.MaxValue, Epoch = long.MaxValue, Scope = scope.Bytes, LosslessOnly = true, Parts = SequenceLimits.MaxParts, Holder = new string('h', SequenceLimits.MaxHolderBytes),
             Blocks = SequenceLimits.MaxBlocks, Tokens = long.MaxValue, Bytes = long.MaxValue, Segments = SequenceLimits.MaxSegments, CreatedAt = long.MaxValue,
             TouchedAt = long.MaxValue, IdleMilliseconds = long.MaxValue, ExpiresAt = long.MaxValue, RowsId = ulong.MaxValue, Forks = SequenceLimits.MaxForks,
             Origin = new SequenceOrigin(new string('o', SequenceLimits.MaxNameCharacters), ulong.MaxValue, SequenceLimits.MaxSegments, SequenceLimits.MaxBlocks, Full.LastHash, SequenceLimits.MaxForkDepth),

@@ -1,4 +1,6 @@
 using KvMesh.Cluster.Sequences;
+using KvMesh.Protocol;
+using KvMesh.Protocol.Keys;
 using KvMesh.Protocol.Sequences;
 using KvMesh.TestKit.Sequences;
 
@@ -11,6 +13,7 @@ public sealed class SequenceLogicTests
     private static readonly SequenceRules Rules = new();
 
     private long _now = Start;
+    private ulong _rowsId = 77;
     private SequenceHead? _head;
 
     [Fact]
@@ -19,7 +22,26 @@ public sealed class SequenceLogicTests
         var first = Do(SequenceCommands.Open(holder: "a"));
         var second = Do(SequenceCommands.Open(holder: "b"));
         Assert.Equal((first.Epoch + 1, "b", 2), (second.Epoch, second.Holder, second.Version));
-        Assert.Equal(SequenceRefusal.AlreadyExists, Try(SequenceCommands.Open() with { Parts = 2 }).Refusal);
+        var other = Try(SequenceCommands.Open() with { Parts = 2, Scope = new BlockScope("other", "r2", new byte[Limits.ChainHashBytes], 0).Bytes });
+        Assert.Equal(SequenceRefusal.AlreadyExists, other.Refusal);
+        Assert.Contains($"exists for model '{SequenceCommands.Scope.Model}', revision '{SequenceCommands.Scope.Revision}'", other.Text, StringComparison.Ordinal);
+        Assert.Contains("opened for model 'other', revision 'r2', layout 00000000…, parts: 2.", other.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_sequence_becomes_lossless_only_and_stays_so()
+    {
+        Assert.False(Do(SequenceCommands.Open()).LosslessOnly);
+        Assert.True(Do(SequenceCommands.Open() with { LosslessOnly = true }).LosslessOnly);
+        var epoch = Do(SequenceCommands.Open()).Epoch;
+        Assert.True(_head!.LosslessOnly);
+        Do(SequenceCommands.Append(epoch, 0));
+        Do(new ParkSequence { Epoch = epoch });
+        Assert.True(Do(new ResumeSequence()).LosslessOnly);
+
+        // Under its name another sequence begins anew.
+        Do(new CloseSequence());
+        Assert.False(Do(SequenceCommands.Open()).LosslessOnly);
     }
 
     [Fact]
@@ -61,6 +83,18 @@ public sealed class SequenceLogicTests
     }
 
     [Fact]
+    public void A_pin_of_an_earlier_life_of_the_name_is_another_pin()
+    {
+        var first = DoPin(rowsId: 0x1234_5678_9abc_def0);
+        Do(new CloseSequence());
+        var second = DoPin(rowsId: 0x8765_4321_9abc_def0);
+
+        Assert.NotEqual(first, second);
+        Assert.Equal(SequenceRefusal.StalePin, Try(new ConfirmPin { Number = first, Copies = 2 }).Refusal);
+        Assert.Equal(SequenceEventKind.PinHeld, Try(new ConfirmPin { Number = second, Copies = 2 }).Event);
+    }
+
+    [Fact]
     public void A_pin_keeps_an_idle_sequence_until_its_end()
     {
         Do(SequenceCommands.Open() with { IdleLimit = TimeSpan.FromSeconds(10) });
@@ -98,6 +132,20 @@ public sealed class SequenceLogicTests
         _head = null;
         _now++;
         Assert.NotEqual(old, Do(SequenceCommands.Open()).Epoch);
+    }
+
+    [Fact]
+    public void Owners_of_two_histories_of_a_store_that_lost_steps_have_different_epochs()
+    {
+        Do(SequenceCommands.Open());
+        var kept = _head;
+        _now = Start + 1000;
+        var lost = Do(new ResumeSequence { Holder = "a" }).Epoch;
+
+        _head = kept;
+        _now = Start + 2000;
+        Assert.NotEqual(lost, Do(new ResumeSequence { Holder = "b" }).Epoch);
+        Assert.Equal(SequenceRefusal.StaleEpoch, Try(SequenceCommands.Append(lost, 0)).Refusal);
     }
 
     [Fact]
@@ -166,7 +214,15 @@ public sealed class SequenceLogicTests
     [Fact]
     public void Nothing_is_there_before_it_is_opened() => Assert.Equal(SequenceRefusal.NotFound, Try(new ResumeSequence()).Refusal);
 
-    private SequenceDecision Try(SequenceCommand command) => SequenceLogic.Apply(_head, command, _now, 77, Plenty, Rules);
+    /// <summary>The number of a pin of a sequence that is opened for it.</summary>
+    private uint DoPin(ulong rowsId)
+    {
+        _rowsId = rowsId;
+        Do(SequenceCommands.Append(Do(SequenceCommands.Open()).Epoch, 0));
+        return Do(new PinSequence { Replicas = 2, Until = Start + 1000 }).Pin.Number;
+    }
+
+    private SequenceDecision Try(SequenceCommand command) => SequenceLogic.Apply(_head, command, _now, _rowsId, Plenty, Rules);
 
     private SequenceHead Do(SequenceCommand command)
     {

@@ -45,6 +45,59 @@ public sealed class ChainOrderTests
     }
 
     [Fact]
+    public void A_block_that_learns_its_parent_late_deepens_what_is_behind_it()
+    {
+        using var engine = new TestEngine();
+        engine.PutContent("1"u8, "1"u8);
+        engine.PutContent("2"u8, "1"u8);
+        engine.PutContent("3"u8, "1"u8, parent: "2"u8);
+        engine.PutContent("4"u8, "1"u8, parent: "3"u8);
+        var (second, last) = (BlockOf(engine, "2"u8), BlockOf(engine, "4"u8));
+        Assert.Equal(3, last.Chain!.Depth());
+
+        engine.Tenant.Chains.Attach(second, BlockOf(engine, "1"u8).Digest);
+
+        Assert.Equal(4, last.Chain!.Depth());
+        Assert.False(engine.Tenant.Chains.MayHaveGaps);
+    }
+
+    [Fact]
+    public void A_block_that_comes_back_behind_another_deepens_what_stayed_behind_it()
+    {
+        using var engine = new TestEngine();
+        engine.PutContent("1"u8, "1"u8);
+        engine.PutContent("2"u8, "1"u8);
+        engine.PutContent("3"u8, "1"u8, parent: "2"u8);
+        Assert.Equal(2, BlockOf(engine, "3"u8).Chain!.Depth());
+        engine.Engine.Remove(engine.Tenant, "2"u8);
+
+        engine.PutContent("2"u8, "1"u8, parent: "1"u8);
+
+        Assert.Equal(3, BlockOf(engine, "3"u8).Chain!.Depth());
+        Assert.False(engine.Tenant.Chains.MayHaveGaps);
+    }
+
+    [Fact]
+    public void A_parent_that_has_yet_to_come_is_no_gap_and_one_that_left_is()
+    {
+        using var engine = new TestEngine();
+        engine.PutContent("2"u8, "1"u8, parent: "1"u8);
+        engine.PutContent("3"u8, "1"u8, parent: "2"u8);
+        Assert.False(engine.Tenant.Chains.MayHaveGaps);
+        Assert.Equal(0, BlockOf(engine, "3"u8).Chain!.Depth());
+
+        engine.PutContent("1"u8, "1"u8);
+        Assert.Equal(3, BlockOf(engine, "3"u8).Chain!.Depth());
+
+        engine.Engine.Remove(engine.Tenant, "1"u8);
+        Assert.True(engine.Tenant.Chains.MayHaveGaps);
+
+        engine.Engine.Remove(engine.Tenant, "3"u8);
+        engine.Engine.Remove(engine.Tenant, "2"u8);
+        Assert.False(engine.Tenant.Chains.MayHaveGaps);
+    }
+
+    [Fact]
     public void A_block_removed_before_it_was_linked_does_not_hold_its_parent()
     {
         using var engine = new TestEngine();

@@ -19,6 +19,9 @@ public abstract class DiskTierContract : IDisposable
 
     protected virtual int Segments => 8;
 
+    /// <summary>Whether the blocks of the suite are stored encoded.</summary>
+    protected virtual bool HoldsEncoded => false;
+
     [Fact]
     public void Reads_back_what_was_appended()
     {
@@ -115,6 +118,37 @@ public abstract class DiskTierContract : IDisposable
 
         Assert.False(block.Reads(tier, location));
         Assert.Equal((0, 12288), (tier.Snapshot().LiveBytes, tier.Snapshot().DeadBytes));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_record_that_died_while_it_was_written_is_in_no_next_run(bool isGathered)
+    {
+        var (old, kept) = (Block("key", 5000), Block("other", 5000));
+        using (var tier = Open())
+        {
+            (old.Sequence, kept.Sequence) = (tier.BeginWrite(), tier.BeginWrite());
+            tier.Disown(old.Sequence);
+            if (isGathered)
+            {
+                using var batch = tier.CreateBatch();
+                Assert.True(batch.TryAdd(old.Record, old.Extent) && batch.TryAdd(kept.Record, kept.Extent) && tier.TryAppend(batch, new DiskLocation[2]));
+            }
+            else
+            {
+                Assert.True(old.Append(tier, out _) && kept.Append(tier, out _));
+            }
+
+            // The process ends before the writer can release it.
+        }
+
+        for (var run = 0; run < 2; run++)
+        {
+            using var next = Open();
+            Assert.Equal(1, next.Snapshot().RecoveredRecords);
+            Assert.True(kept.Reads(next, Engine[kept.Key]));
+        }
     }
 
     [Fact]
@@ -284,6 +318,72 @@ public abstract class DiskTierContract : IDisposable
         Assert.True(Block("key-3", 20_000).Reads(tier, Engine["key-3"]));
         Assert.True(Block("tiny-0", 28).Reads(tier, Engine["tiny-0"]));
         Assert.DoesNotContain("key-1", Engine.Keys);
+    }
+
+    [Fact]
+    public void A_record_that_was_used_once_is_copied_once()
+    {
+        using var tier = Open();
+        Append(tier, Block("key-0", 20_000));
+        Engine.Hits["key-0"] = 2;
+        for (var i = 1; i < 300; i++)
+        {
+            Append(tier, Block($"key-{i}", 20_000));
+            Settle(tier);
+        }
+
+        Assert.Single(Engine.Kept, "key-0");
+        Assert.Contains("key-0", Engine.Forgotten);
+    }
+
+    [Fact]
+    public void What_was_promised_stays_although_it_is_more_than_half_of_a_segment()
+    {
+        using var tier = Open();
+        Engine.Promises = key => int.Parse(key["key-".Length..], null) is >= 3 and < 13;
+        for (var i = 0; i < 300; i++)
+        {
+            Append(tier, Block($"key-{i}", 20_000));
+            Settle(tier);
+            Time.Advance(TimeSpan.FromSeconds(0.25));
+            Assert.True(tier.Snapshot().FileBytes <= Segments * SegmentBytes);
+        }
+
+        Assert.Equal(0, tier.Snapshot().BrokenPromises);
+        for (var i = 3; i < 13; i++)
+        {
+            Assert.True(Block($"key-{i}", 20_000).Reads(tier, Engine[$"key-{i}"]), $"key-{i}");
+        }
+
+        // The promises end, and so does what they kept.
+        Engine.Promises = _ => false;
+        for (var i = 300; i < 600; i++)
+        {
+            Append(tier, Block($"key-{i}", 20_000));
+            Settle(tier);
+            Time.Advance(TimeSpan.FromSeconds(0.25));
+        }
+
+        Assert.DoesNotContain("key-3", Engine.Keys);
+    }
+
+    [Fact]
+    public void Promises_keep_half_of_the_disk_and_those_beyond_it_are_broken_and_counted()
+    {
+        using var tier = Open();
+        Engine.Promises = _ => true;
+        for (var i = 0; i < 300; i++)
+        {
+            Append(tier, Block($"key-{i}", 20_000));
+            Settle(tier);
+            Time.Advance(TimeSpan.FromSeconds(0.25));
+            Assert.True(tier.Snapshot().FileBytes <= Segments * SegmentBytes);
+        }
+
+        var snapshot = tier.Snapshot();
+        Assert.InRange(snapshot.BrokenPromises, 1, 300);
+        Assert.True(snapshot.LiveBytes >= (Segments / 2) * SegmentBytes / 2, $"only {snapshot.LiveBytes} bytes of what was promised are left");
+        Assert.All(Engine.Keys, key => Assert.True(Block(key, 20_000).Reads(tier, Engine[key])));
     }
 
     [Fact]
@@ -460,7 +560,7 @@ public abstract class DiskTierContract : IDisposable
 
     private protected TestBlock Block(string key, int payloadBytes, int version = 1, bool isContent = true)
     {
-        var block = new TestBlock(key, payloadBytes, version, isContent);
+        var block = new TestBlock(key, payloadBytes, version, isContent, HoldsEncoded);
         lock (_blocks)
         {
             _blocks.Add(block);

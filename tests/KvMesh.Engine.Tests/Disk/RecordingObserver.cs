@@ -12,6 +12,12 @@ internal sealed class RecordingObserver : IDiskReclaimObserver
     /// <summary>Whether a key was used since it was written.</summary>
     public Func<string, bool> Keeps { get; set; } = _ => false;
 
+    /// <summary>Whether a key was promised to stay.</summary>
+    public Func<string, bool> Promises { get; set; } = _ => false;
+
+    /// <summary>Uses of keys, as the engine counts them.</summary>
+    public Dictionary<string, uint> Hits { get; } = [];
+
     /// <summary>Runs between the copy of a record and the news of it.</summary>
     public Action<string>? BeforeMoved { get; set; }
 
@@ -66,8 +72,15 @@ internal sealed class RecordingObserver : IDiskReclaimObserver
         }
     }
 
-    public ReclaimVerdict Decide(in DiskRecord record, DiskLocation location, bool mayKeep) =>
-        Keeps(Name(record)) ? ReclaimVerdict.Keep : ReclaimVerdict.Drop;
+    public bool IsPromised(in DiskRecord record, DiskLocation location) => Promises(Name(record));
+
+    public ReclaimVerdict Decide(in DiskRecord record, DiskLocation location, bool mayKeep, out uint hits)
+    {
+        hits = Hits.GetValueOrDefault(Name(record), record.Hits);
+        return Promises(Name(record)) ? ReclaimVerdict.Promised
+            : Keeps(Name(record)) || hits > record.Hits ? ReclaimVerdict.Keep
+            : ReclaimVerdict.Drop;
+    }
 
     public bool Moved(in DiskRecord record, DiskLocation from, DiskLocation to)
     {

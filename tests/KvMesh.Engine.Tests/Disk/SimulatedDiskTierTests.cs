@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace KvMesh.Engine.Tests.Disk;
 
 /// <summary>The contract on the simulated folder, and what only there can be made to happen: damage and failing calls.</summary>
-public sealed class SimulatedDiskTierTests : DiskTierContract
+public class SimulatedDiskTierTests : DiskTierContract
 {
     private SimulatedFileSystem _files = new(new Random(7));
 

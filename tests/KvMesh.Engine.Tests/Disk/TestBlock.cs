@@ -16,22 +16,27 @@ internal sealed class TestBlock : IDisposable
     private readonly uint _tableChecksum;
     private readonly uint _trailerChecksum;
 
-    public TestBlock(string key, int payloadBytes, int version = 1, bool isContent = true)
+    /// <param name="isEncoded">Whether the bytes are said to be those of an encoded block, twice as long.</param>
+    /// <param name="isLossy">Whether the block is said to have lost something.</param>
+    public TestBlock(string key, int payloadBytes, int version = 1, bool isContent = true, bool isEncoded = false, bool isLossy = false)
     {
+        IsEncoded = isEncoded;
+        Loss = isLossy ? LossOf(version) : null;
         Key = key;
         Version = version;
         PayloadBytes = payloadBytes;
         IsContent = isContent;
         var keyBytes = Encoding.UTF8.GetBytes(key);
         var entries = ChecksumTable.EntryCount(payloadBytes);
-        var tableOffset = (payloadBytes + 7) & ~7;
+        var tableOffset = KvMesh.Engine.Host.Extent.TrailerOffset(payloadBytes);
         ExtentBytes = tableOffset + entries * sizeof(uint) + TenantName.Length + keyBytes.Length;
         _extent = new AlignedBuffer(ExtentBytes);
         var extent = _extent.Span;
-        Fill(extent[..payloadBytes], key, version);
+        var payload = extent.Slice(KvMesh.Engine.Host.Extent.PayloadOffset(payloadBytes), payloadBytes);
+        Fill(payload, key, version);
         var trailer = extent[tableOffset..ExtentBytes];
         var table = MemoryMarshal.Cast<byte, uint>(trailer[..(entries * sizeof(uint))]);
-        ChecksumTable.Compute(extent[..payloadBytes], table);
+        ChecksumTable.Compute(payload, table);
         TenantName.CopyTo(trailer[(entries * sizeof(uint))..]);
         keyBytes.CopyTo(trailer[(entries * sizeof(uint) + TenantName.Length)..]);
         _tableChecksum = ChecksumTable.Seal(table);
@@ -48,6 +53,14 @@ internal sealed class TestBlock : IDisposable
 
     public bool IsContent { get; }
 
+    public bool IsEncoded { get; }
+
+    /// <summary>What it has lost: another loss for each version, as a codec without attention measures it.</summary>
+    public Loss? Loss { get; }
+
+    /// <summary>Number that the tier gave before the write; 0: it gives one at the write.</summary>
+    public long Sequence { get; set; }
+
     public KeyDigest Digest => DigestOf(Key);
 
     public ReadOnlySpan<byte> Extent => _extent.Span;
@@ -56,8 +69,19 @@ internal sealed class TestBlock : IDisposable
     {
         Tenant = TenantName, Key = Encoding.UTF8.GetBytes(Key), Model = "model"u8, Revision = "r1"u8, Digest = Digest,
         PayloadBytes = PayloadBytes, ExtentBytes = ExtentBytes, TableChecksum = _tableChecksum, TrailerChecksum = _trailerChecksum,
-        Flags = IsContent ? BlockFlags.Content : BlockFlags.None, ScopeEpoch = 3, Hits = (uint)Version, ExpiresAt = 77, LastUse = 99,
+        Flags = IsContent ? BlockFlags.Content : BlockFlags.None, ScopeEpoch = 3, Hits = (uint)Version, ExpiresAt = 77, LastUse = 99, Sequence = Sequence,
+        Codec = (ushort)(IsEncoded ? 11 : 0), DecodedBytes = IsEncoded ? DecodedBytes : 0, DecodedTableChecksum = IsEncoded ? DecodedChecksum : 0,
+        Loss = Loss, SourceTableChecksum = Loss is null ? 0 : SourceChecksum,
     };
+
+    private int DecodedBytes => (PayloadBytes * 2) + 1;
+
+    /// <summary>Of what the block was before it lost something.</summary>
+    public uint SourceChecksum => DecodedChecksum ^ 0x5A5A5A5A;
+
+    private uint DecodedChecksum => (uint)(Version * 31) ^ (uint)PayloadBytes;
+
+    public static Loss LossOf(int version) => new(12, version / 1000f, version / 2000f, float.NaN);
 
     public static KeyDigest DigestOf(string key) => KeyDigest.Compute(Secret, 1, Encoding.UTF8.GetBytes(key));
 
@@ -67,7 +91,18 @@ internal sealed class TestBlock : IDisposable
     public bool Reads(DiskTier tier, DiskLocation location)
     {
         using var read = new AlignedBuffer(ExtentBytes);
-        if (!tier.TryRead(location, Digest, read.Span))
+        if (IsEncoded)
+        {
+            if (!tier.IsEncoded(location, out var bytes) || !tier.TryReadEncoded(location, Digest, read.Span, out var stored))
+            {
+                return false;
+            }
+
+            Assert.InRange(bytes, Math.Min(ExtentBytes, 4096), read.Length);
+            Assert.Equal(new StoredExtent(PayloadBytes, ExtentBytes, _tableChecksum, DecodedBytes, DecodedChecksum) { Codec = 11 }, stored);
+            Assert.False(tier.TryRead(location, Digest, read.Span), "Encoded bytes were given for those of the block.");
+        }
+        else if (!tier.TryRead(location, Digest, read.Span))
         {
             return false;
         }

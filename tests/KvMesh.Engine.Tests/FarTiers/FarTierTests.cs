@@ -1,3 +1,4 @@
+using System.Text;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Protocol;
@@ -190,10 +191,74 @@ public sealed class FarTierTests
     }
 
     [Fact]
+    public void Blocks_of_a_chain_that_come_in_any_order_are_one_chain()
+    {
+        var tier = new MemoryTier();
+        using var engine = Open(tier);
+        tier.StoreContent("b1"u8, [1], default);
+        tier.StoreContent("b2"u8, [2], "b1"u8);
+        tier.StoreContent("b3"u8, [3], "b2"u8);
+        tier.StoreContent("b4"u8, [4], "b3"u8);
+
+        Assert.NotNull(Read(engine, "b4"u8));
+        Assert.NotNull(Read(engine, "b2"u8));
+        Assert.NotNull(Read(engine, "b1"u8));
+        Assert.Equal("b4", Chain(engine, "b4"u8));
+        Assert.Equal("b1 b2", Chain(engine, "b2"u8));
+
+        Assert.NotNull(Read(engine, "b3"u8));
+        Assert.Equal("b1 b2 b3 b4", Chain(engine, "b4"u8));
+    }
+
+    [Fact]
+    public async Task An_order_that_names_the_parent_links_what_its_origin_had_without_one()
+    {
+        var tier = new MemoryTier();
+        using var engine = Open(tier);
+        tier.StoreContent("b1"u8, [1], default);
+        tier.StoreContent("b2"u8, [2], default);
+        tier.StoreContent("b3"u8, [3], default);
+        Assert.NotNull(Read(engine, "b3"u8));
+
+        await OrderAsync(engine, "b1", "");
+        await OrderAsync(engine, "b2", "b1");
+        Assert.Equal("b1 b2", Chain(engine, "b2"u8));
+        Assert.Equal("b3", Chain(engine, "b3"u8));
+
+        Assert.Equal(FetchOrderResult.AlreadyHere, await OrderAsync(engine, "b3", "b2"));
+        Assert.Equal("b1 b2 b3", Chain(engine, "b3"u8));
+    }
+
+    [Fact]
+    public async Task An_order_links_what_a_reader_brings_at_the_same_time()
+    {
+        var tier = new MemoryTier();
+        using var engine = Open(tier);
+        tier.StoreContent("1"u8, [1]);
+        tier.StoreContent("2"u8, [2]);
+        Assert.Equal([1], Read(engine, "1"u8)!);
+        using var release = new ManualResetEventSlim();
+        tier.BeforeBytes = _ => release.Wait(Patience);
+        var reading = Eventually.Run(() => Read(engine, "2"u8));
+        await Eventually.Holds(() => tier.Fetches == 2, "the fetch of a reader");
+
+        var ordered = OrderAsync(engine, "2", parent: "1");
+        release.Set();
+
+        Assert.Equal([2], (await reading.Within("the end of the read"))!);
+        Assert.NotEqual(FetchOrderResult.NotFetched, await ordered);
+        Assert.Equal("1 2", Chain(engine, "2"u8));
+    }
+
+    [Fact]
     public void What_came_and_was_not_asked_for_again_leaves_first()
     {
         var tier = new MemoryTier();
-        using var engine = new TestEngine(options => options.MaxResidentBlocks = 8);
+        using var engine = new TestEngine(options =>
+        {
+            options.MaxResidentBlocks = 8;
+            options.FarTiers.ShortestDeadline = options.FarTiers.LongestDeadline = Patience;
+        });
         engine.Engine.AttachTier(tier);
         tier.StoreContent("far"u8, TestBytes.Payload(1, 1000));
         for (var index = 0; index < 7; index++)
@@ -218,20 +283,20 @@ public sealed class FarTierTests
         tier.StoreContent("far"u8, [1, 2, 3]);
         engine.PutContent("near"u8, [4]);
         using var completed = new CountdownEvent(3);
-        var results = new FetchOrderResult[3];
+        var results = new (FetchOrderResult, long)[3];
         byte[][] keys = [.. new[] { "far", "near", "nowhere" }.Select(System.Text.Encoding.ASCII.GetBytes)];
         for (var index = 0; index < keys.Length; index++)
         {
             var own = index;
-            Assert.True(engine.Engine.TryOrderFetch(engine.Tenant, keys[index], result =>
+            Assert.True(engine.Engine.TryOrderFetch(engine.Tenant, keys[index], completed: (result, bytes) =>
             {
-                results[own] = result;
+                results[own] = (result, bytes);
                 completed.Signal();
             }));
         }
 
         Assert.True(completed.Wait(Patience), "the orders did not end");
-        Assert.Equal([FetchOrderResult.Fetched, FetchOrderResult.AlreadyHere, FetchOrderResult.NotFetched], results);
+        Assert.Equal([(FetchOrderResult.Fetched, 3L), (FetchOrderResult.AlreadyHere, 0L), (FetchOrderResult.NotFetched, 0L)], results);
         Assert.Equal([1, 2, 3], engine.Get("far"u8)!);
         Assert.Equal(1, Figures(engine).Background);
     }
@@ -240,7 +305,11 @@ public sealed class FarTierTests
     public void Orders_beyond_the_bound_are_refused()
     {
         var tier = new MemoryTier { BelievesAnything = true };
-        using var engine = new TestEngine(options => options.FarTiers.MaxQueuedFetches = 2);
+        using var engine = new TestEngine(options =>
+        {
+            options.FarTiers.MaxQueuedFetches = 2;
+            options.FarTiers.ShortestDeadline = options.FarTiers.LongestDeadline = Patience;
+        });
         engine.Engine.AttachTier(tier);
         using var release = new ManualResetEventSlim();
         tier.BeforeBytes = _ => release.Wait(Patience);
@@ -349,7 +418,14 @@ public sealed class FarTierTests
     private static TestEngine Open(SimulatedClock? clock, params IBlockTier[] tiers)
     {
         var engine = new TestEngine(
-            options => options.FarTiers.ShortestDeadline = clock is null ? Patience : options.FarTiers.ShortestDeadline, clock);
+            options =>
+            {
+                if (clock is null)
+                {
+                    options.FarTiers.ShortestDeadline = options.FarTiers.LongestDeadline = Patience;
+                }
+            },
+            clock);
         foreach (var tier in tiers)
         {
             engine.Engine.AttachTier(tier);
@@ -361,6 +437,20 @@ public sealed class FarTierTests
     private static BlockTraits Companion(ReadOnlySpan<byte> main) => new() { IsContent = true, Model = "m", Revision = "", CompanionOf = main };
 
     private static FarTierSnapshot Figures(TestEngine engine) => engine.Engine.Snapshot().FarTiers[0];
+
+    private static string Chain(TestEngine engine, ReadOnlySpan<byte> tail)
+    {
+        List<ReadOnlyMemory<byte>> keys = [];
+        engine.Engine.ListChain(engine.Tenant, tail, 10, keys);
+        return string.Join(' ', keys.Select(key => Encoding.ASCII.GetString(key.Span)));
+    }
+
+    private static Task<FetchOrderResult> OrderAsync(TestEngine engine, string key, string parent)
+    {
+        var ended = new TaskCompletionSource<FetchOrderResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Assert.True(engine.Engine.TryOrderFetch(engine.Tenant, Encoding.ASCII.GetBytes(key), Encoding.ASCII.GetBytes(parent), (result, _) => ended.SetResult(result)));
+        return ended.Task.Within("the end of an order");
+    }
 
     private static byte[]? Read(TestEngine engine, ReadOnlySpan<byte> key)
     {

@@ -239,6 +239,6 @@ public sealed class HandoverTests : IAsyncLifetime, IDisposable
             return Task.CompletedTask;
         }
 
-        public void Leave() => _left.SetResult();
+        public void Leave(int successor) => _left.SetResult();
     }
 }

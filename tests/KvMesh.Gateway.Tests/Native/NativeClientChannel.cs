@@ -4,9 +4,9 @@ namespace KvMesh.Gateway.Tests.Native;
 
 /// <summary>
 /// A connection whose peer is the test: it hands over what is queued, is idle when nothing is left, and keeps or only counts what the
-/// session sends. Nothing is allocated while a session runs when the answers are only counted.
+/// session sends. Nothing is allocated while a session runs when the answers are only counted. Descriptors are sent to nobody.
 /// </summary>
-internal sealed class NativeClientChannel : IByteChannel
+internal sealed class NativeClientChannel : IDescriptorChannel
 {
     private readonly List<byte> _sent = [];
     private byte[] _incoming = [];
@@ -62,5 +62,15 @@ internal sealed class NativeClientChannel : IByteChannel
             _sent.AddRange(second);
             _sent.AddRange(third);
         }
+    }
+
+    public bool IsOpen() => true;
+
+    public void SendWithDescriptors(ReadOnlySpan<byte> data, ReadOnlySpan<int> descriptors) => Send(data);
+
+    public int ReceiveWithDescriptors(Span<byte> buffer, Span<int> descriptors, out int count)
+    {
+        count = 0;
+        return Receive(buffer);
     }
 }

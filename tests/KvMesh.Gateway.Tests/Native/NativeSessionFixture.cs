@@ -21,16 +21,18 @@ internal sealed class NativeSessionFixture : IDisposable
     private readonly GatewayMetrics _metrics = new();
     private readonly AccessControl _access;
     private readonly NativeSessionFactory _factory;
+    private readonly bool _isUnix;
     private ulong _lastId;
 
     public NativeSessionFixture(bool isGreeted = true, Action<EngineOptions>? configure = null, int maxBlockBytes = 1 << 20,
-        Func<NativeOptions, NativeOptions>? change = null, ISequenceHost? sequences = null)
+        Func<NativeOptions, NativeOptions>? change = null, ISequenceHost? sequences = null, bool isUnix = false, CancellationToken stopping = default)
     {
+        _isUnix = isUnix;
         Engine = new TestEngine(configure);
         _access = new AccessControl(Engine.Engine.Tenants, NullLoggerFactory.Instance);
         var options = new NativeOptions { NodeId = "test", Incarnation = 1, MaxBlockBytes = maxBlockBytes };
-        _factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, change?.Invoke(options) ?? options, CancellationToken.None) { Sequences = sequences };
-        Session = _factory.Create(new ConnectionInfo(1, "127.0.0.1", IsUnix: false));
+        _factory = new NativeSessionFactory(Engine.Engine, _access, _metrics, change?.Invoke(options) ?? options, stopping) { Sequences = sequences };
+        Session = _factory.Create(new ConnectionInfo(1, "127.0.0.1", isUnix));
         if (isGreeted)
         {
             Assert.Equal(NativeStatus.Ok, Ask(Verb.Hello, Hello).Status);
@@ -74,14 +76,14 @@ internal sealed class NativeSessionFixture : IDisposable
     public void Reconnect()
     {
         Session.Dispose();
-        Session = _factory.Create(new ConnectionInfo(2, "127.0.0.1", IsUnix: false));
+        Session = _factory.Create(new ConnectionInfo(2, "127.0.0.1", _isUnix));
         Channel.Closes = false;
         Assert.Equal(NativeStatus.Ok, Ask(Verb.Hello, Hello).Status);
     }
 
-    public byte[] Frame(Verb verb, Action<FrameWriter>? head = null, byte[]? payload = null, FrameFlags flags = FrameFlags.None)
+    public byte[] Frame(Verb verb, Action<FrameWriter>? head = null, byte[]? payload = null, FrameFlags flags = FrameFlags.None, byte version = 1)
     {
-        var writer = new FrameWriter();
+        var writer = new FrameWriter { Version = version };
         writer.Begin(verb, ++_lastId, flags);
         head?.Invoke(writer);
         writer.End(NativeStatus.Ok, payload?.Length ?? 0);
@@ -112,7 +114,7 @@ internal sealed class NativeSessionFixture : IDisposable
         var answers = new List<Answer>();
         var channel = new NativeClientChannel { Closes = true };
         channel.Queue(sent);
-        var receiver = new FrameReceiver();
+        var receiver = new FrameReceiver { Versions = new NativeVersions(1, 2) };
         while (receiver.Next(channel, out var header) == FrameArrival.Frame)
         {
             var head = receiver.Head.ToArray();

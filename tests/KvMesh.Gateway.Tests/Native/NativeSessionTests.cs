@@ -36,6 +36,26 @@ public sealed class NativeSessionTests
         Assert.Equal(NativeStatus.UnsupportedVersion, Assert.Single(frame.Send(other, SessionOutcome.Close)).Status);
     }
 
+    [Theory]
+    [InlineData(1, 1, 1)]
+    [InlineData(1, 2, 2)]
+    [InlineData(2, 9, 2)]
+    public void Talks_in_the_highest_version_that_both_speak(byte lowest, byte highest, byte agreed)
+    {
+        using var node = new NativeSessionFixture(isGreeted: false, change: options => options with { Versions = new NativeVersions(1, 2) });
+
+        var hello = Assert.Single(node.Send(node.Frame(
+            Verb.Hello, writer => new HelloRequest { LowestVersion = lowest, HighestVersion = highest }.Write(writer), version: lowest)));
+        Assert.Equal((NativeStatus.Ok, agreed), (hello.Status, hello.Header.Version));
+        Assert.True(HelloResponse.TryRead(hello.Head, out var greeting));
+        Assert.Equal(agreed, greeting.Version);
+
+        var ping = Assert.Single(node.Send(node.Frame(Verb.Ping, version: agreed)));
+        Assert.Equal((NativeStatus.Ok, agreed), (ping.Status, ping.Header.Version));
+        var other = (byte)(3 - agreed);
+        Assert.Equal(NativeStatus.UnsupportedVersion, Assert.Single(node.Send(node.Frame(Verb.Ping, version: other), SessionOutcome.Close)).Status);
+    }
+
     [Fact]
     public void Ends_a_connection_whose_frames_are_broken_without_an_answer()
     {
@@ -210,5 +230,18 @@ public sealed class NativeSessionTests
     {
         var headBytes = BitConverter.ToInt32(frame, 24);
         return frame[FrameHeader.Bytes..(FrameHeader.Bytes + headBytes)];
+    }
+
+    [Fact]
+    public async Task A_watcher_that_waits_is_answered_when_the_node_stops()
+    {
+        using var stop = new CancellationTokenSource();
+        using var node = new NativeSessionFixture(stopping: stop.Token);
+        var asked = Eventually.Run(() => node.Ask(Verb.Watch, writer => new WatchRequest(0, 10, NativeLimits.MaxWatchWaitMilliseconds).Write(writer)));
+        await stop.CancelAsync();
+        var answer = await asked.Within("the answer to the watcher");
+        Assert.Equal(NativeStatus.Ok, answer.Status);
+        var reader = new HeadReader(answer.Head);
+        Assert.Equal(0u, WatchResponse.Read(ref reader).Count);
     }
 }

@@ -1,13 +1,16 @@
 using System.Diagnostics.Metrics;
+using System.Runtime.CompilerServices;
 using System.Text;
 using KvMesh.Cluster.Map;
 using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine.Blocks;
 using KvMesh.Gateway.Native.Peers;
 using KvMesh.Protocol.Keys;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
 using KvMesh.TestKit;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KvMesh.Gateway.Tests.Native;
 
@@ -17,6 +20,7 @@ public sealed class PeerDoorTests : IDisposable
     private static readonly DigestSecret Secret = new(17, 18);
     private static readonly ulong KeyId = DigestKeyId.Of(Secret);
 
+    private readonly SimulatedClock _clock = new();
     private readonly NativeSessionFixture _node = new();
     private readonly BlockMap _map = new(new BlockMapOptions());
     private readonly Meter _meter = new("test");
@@ -27,7 +31,7 @@ public sealed class PeerDoorTests : IDisposable
     {
         _locator = new BlockLocator(_map, new NoDirectories(), new MapMetrics(_map, _meter));
         _locator.Role = new DirectoryRole(SlotAssignment.Empty, Secret, SlotSet.All(), 0);
-        _door = new PeerDoor(_node.Engine.Engine, _locator);
+        _door = new PeerDoor(_node.Engine.Engine, _locator, _clock);
         _node.Serve(_door);
     }
 
@@ -134,6 +138,62 @@ public sealed class PeerDoorTests : IDisposable
     }
 
     [Fact]
+    public async Task A_block_that_another_node_asks_for_in_vain_is_told_to_be_gone_to_every_directory()
+    {
+        var after = Feed(0, SlotSet.All()).Response.NextAfter;
+        Put("here");
+        Assert.Equal(NativeStatus.Ok, GetForPeer("here", default).Status);
+        Assert.Equal(NativeStatus.Miss, GetForPeer("gone", default).Status);
+
+        var told = new List<DigestState>();
+        await FollowAsync(after, SlotSet.All(), states =>
+        {
+            told = [.. states];
+            return states.Exists(state => state.Digest == DigestOf("gone")) && states.Exists(state => state.Digest == DigestOf("here"));
+        });
+        Assert.All(told.Where(state => state.Digest == DigestOf("gone")), state => Assert.False(state.IsPresent));
+        Assert.All(told.Where(state => state.Digest == DigestOf("here")), state => Assert.True(state.IsPresent));
+    }
+
+    [Fact]
+    public void Questions_for_what_is_not_here_fill_no_feed_beyond_a_bound()
+    {
+        var after = Feed(0, SlotSet.All()).Response.NextAfter;
+        for (var block = 0; block < PeerDoor.CorrectionsPerSecond + 50; block++)
+        {
+            GetForPeer($"gone-{block}", default);
+        }
+
+        Assert.Equal(PeerDoor.CorrectionsPerSecond, CountFrom(ref after));
+        _clock.Advance(TimeSpan.FromMilliseconds(10));
+        for (var block = 0; block < 50; block++)
+        {
+            GetForPeer($"gone-{block}", default);
+        }
+
+        Assert.Equal(PeerDoor.CorrectionsPerSecond / 100, CountFrom(ref after));
+    }
+
+    [Fact]
+    public async Task A_node_that_has_not_carried_out_what_the_other_knows_gives_nothing_and_is_not_wrong()
+    {
+        Put("here");
+        Assert.Equal(NativeStatus.Behind, GetForPeer("here", new PullGuard(0, 1)).Status);
+
+        await using var log = new EmbeddedRemovalLog(TimeProvider.System);
+        await using var removals = new Removals(new NoViews(), log, new NoTarget(), new NoTarget(), Eventually.Patience, TimeProvider.System, NullLoggerFactory.Instance);
+        _door.Removals = removals;
+        var number = await log.PurgeAsync(new PurgeScope(Tenant.DefaultName, "other", null), "elsewhere", 0, CancellationToken.None);
+        Assert.Equal(NativeStatus.Behind, GetForPeer("here", new PullGuard(number, 0)).Status);
+        Assert.Equal(NativeStatus.Behind, GetForPeer("here", new PullGuard(0, number)).Status);
+
+        await removals.CatchUpAsync(Eventually.Patience, CancellationToken.None);
+        Assert.Equal(NativeStatus.Ok, GetForPeer("here", new PullGuard(number, number)).Status);
+        Assert.Equal(NativeStatus.Behind, GetForPeer("here", new PullGuard(number + 1, number)).Status);
+        Assert.Equal(NativeStatus.BadRequest, _node.Ask(Verb.Get, writer => Write(writer, GetFlags.Guarded, default, "here")).Status);
+    }
+
+    [Fact]
     public void Another_digest_key_and_heads_without_sense_are_refused()
     {
         var all = SlotSet.All();
@@ -219,6 +279,36 @@ public sealed class PeerDoorTests : IDisposable
         return listed;
     }
 
+    [Fact]
+    public void A_directory_names_all_holders_when_it_is_asked_for_them()
+    {
+        for (var node = 0; node < 40; node++)
+        {
+            _map.Set(DigestOf("a"), _map.Join(new NodeRecord { Id = NodeId.Parse($"far-{node}"), NativeAddress = "127.0.0.1:1" }), 1, 10);
+        }
+
+        Assert.Equal(BlockHolders.Capacity, CountLocated(asksForAll: false));
+        Assert.Equal(LocateRequest.MaxNamed, CountLocated(asksForAll: true));
+        Assert.Equal(
+            NativeStatus.BadRequest,
+            _node.Ask(Verb.Locate, writer => LocateRequest.Write(writer, KeyId, new KeyDigest[LocateRequest.MaxBlocksOfAll + 1], asksForAll: true)).Status);
+    }
+
+    /// <summary>Holders of the second of two blocks; nobody has the first.</summary>
+    private int CountLocated(bool asksForAll)
+    {
+        var answer = _node.Ask(Verb.Locate, writer => LocateRequest.Write(writer, KeyId, [DigestOf("b"), DigestOf("a")], asksForAll));
+        Assert.Equal(NativeStatus.Ok, answer.Status);
+        var reader = new HeadReader(answer.Head);
+        for (var names = LocateResponse.Read(ref reader).NodeCount; names > 0; names--)
+        {
+            reader.ReadShortBytes();
+        }
+
+        Assert.Equal(0, reader.ReadByte() & ~LocateResponse.Unsure);
+        return reader.ReadByte() & ~LocateResponse.Unsure;
+    }
+
     private void AssertLocated(string key, string node, bool isUnsure)
     {
         var answer = _node.Ask(Verb.Locate, writer => LocateRequest.Write(writer, KeyId, [DigestOf(key)]));
@@ -238,8 +328,66 @@ public sealed class PeerDoorTests : IDisposable
         Assert.Equal(isUnsure, (count & LocateResponse.Unsure) != 0);
     }
 
+    private Answer GetForPeer(string key, PullGuard guard) =>
+        _node.Ask(Verb.Get, writer => Write(writer, guard.IsNeeded ? GetFlags.ForPeer | GetFlags.Guarded : GetFlags.ForPeer, guard, key));
+
+    private static void Write(FrameWriter writer, GetFlags flags, PullGuard guard, string key)
+    {
+        new GetRequest(GetMode.Range, 1 << 16, 0) { Flags = flags, Purges = (ulong)guard.Purges, Removals = (ulong)guard.Removals }.Write(writer);
+        writer.WriteOpaque(Encoding.ASCII.GetBytes(key));
+    }
+
+    private int CountFrom(ref long after)
+    {
+        var count = 0;
+        while (Feed(after, SlotSet.All()) is var (response, states) && states.Count > 0)
+        {
+            Assert.False(response.HasGap);
+            count += states.Count;
+            after = response.NextAfter;
+        }
+
+        return count;
+    }
+
+    private sealed class NoTarget : IRemovalTarget, IRemovalMemory
+    {
+        public void Drop(string tenant, ReadOnlySpan<byte> key)
+        {
+        }
+
+        public void Purge(PurgeScope scope)
+        {
+        }
+
+        public void DropEverything()
+        {
+        }
+
+        public RemovalState? Load() => null;
+
+        public void Save(RemovalState state)
+        {
+        }
+    }
+
+    private sealed class NoViews : IClusterViews
+    {
+        public NodeId Self { get; } = NodeId.Parse("self");
+
+        public ClusterView Current => ClusterView.Empty;
+
+        public async IAsyncEnumerable<ClusterView> WatchAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            await Task.CompletedTask;
+            yield return Current;
+        }
+    }
+
     private sealed class NoDirectories : IDirectoryClient
     {
         public bool Locate(SlotAssignment assignment, in DigestSecret secret, ReadOnlySpan<KeyDigest> digests, Span<BlockHolders> holders, BlockMap map, TimeSpan limit) => false;
+
+        public bool LocateAll(SlotAssignment assignment, in DigestSecret secret, ReadOnlySpan<KeyDigest> digests, HolderLists holders, BlockMap map, TimeSpan limit) => false;
     }
 }

@@ -108,7 +108,8 @@ internal sealed class CommandStream(int seed)
         3 => "9223372036854775807",
         4 => "9223372036854775",
         5 => " 5",
-        _ => (_random.Next(1, 9) * 100_000).ToString(CultureInfo.InvariantCulture),
+        // No two alike and none that ends during the run, in milliseconds either: GT and LT would compare what two servers were told at different moments.
+        _ => (_random.Next(1, 1_000_000) * 1_000_000L).ToString(CultureInfo.InvariantCulture),
     };
 
     private string Moment() => _random.Next(8) switch

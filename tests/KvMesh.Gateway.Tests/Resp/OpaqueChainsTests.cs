@@ -102,9 +102,9 @@ public sealed class OpaqueChainsTests
     public void Halves_of_a_pair_chain_by_their_bytes()
     {
         Assert.True(_keys.TryParse(Encoding.ASCII.GetBytes(Key("a1") + "metadata"), out var parts));
-        _chains.Probed(Source, Encoding.ASCII.GetBytes(Key("a1") + "metadata"), parts, true);
+        _chains.Probed(Source, "t", Encoding.ASCII.GetBytes(Key("a1") + "metadata"), parts, true);
         Assert.True(_keys.TryParse(Encoding.ASCII.GetBytes(Key("a2") + "metadata"), out parts));
-        _chains.Probed(Source, Encoding.ASCII.GetBytes(Key("a2") + "metadata"), parts, false);
+        _chains.Probed(Source, "t", Encoding.ASCII.GetBytes(Key("a2") + "metadata"), parts, false);
 
         Assert.Equal(Key("a1") + "kv_bytes", Stored(Source, Key("a2") + "kv_bytes"));
     }
@@ -116,7 +116,7 @@ public sealed class OpaqueChainsTests
         {
             var key = Encoding.ASCII.GetBytes($"model{index}@1@0@abc@half");
             Assert.True(_keys.TryParse(key, out var parts));
-            _chains.Probed((ulong)index, key, parts, false);
+            _chains.Probed((ulong)index, "t", key, parts, false);
         }
 
         var (families, misses) = _chains.Remembered;
@@ -145,14 +145,14 @@ public sealed class OpaqueChainsTests
     {
         var key = Encoding.ASCII.GetBytes(Key(hash));
         Assert.True(_keys.TryParse(key, out var parts));
-        _chains.Probed(Source, key, parts, isPresent);
+        _chains.Probed(Source, "t", key, parts, isPresent);
     }
 
     private void Load(string hash)
     {
         var key = Encoding.ASCII.GetBytes(Key(hash));
         Assert.True(_keys.TryParse(key, out var parts));
-        _chains.Loaded(Source, key, parts);
+        _chains.Loaded(Source, "t", key, parts, true);
     }
 
     private string Store(string hash) => Stored(Source, Key(hash.Replace('x', 'f')));

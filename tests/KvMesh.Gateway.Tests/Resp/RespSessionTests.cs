@@ -1,4 +1,5 @@
 using System.Text;
+using KvMesh.Gateway.Resp;
 using KvMesh.Protocol.Sockets;
 using KvMesh.TestKit;
 
@@ -331,7 +332,10 @@ public sealed class RespSessionTests : IDisposable
     [InlineData("a(?=b)")]
     public void Names_a_pattern_that_is_not_one(string pattern)
     {
-        var error = Assert.Throws<ArgumentException>(() => new RespFixture(resp: options => options.ContentKeyPatterns.Add(pattern)));
+        var options = new RespOptions();
+        options.ContentKeyPatterns.Add(pattern);
+        var error = Assert.Throws<ArgumentException>(() => new RespSessionFactory(
+            _fixture.Engine.Engine, _fixture.Access, options, _fixture.Engine.Options.MaxBlockBytes, _fixture.Metrics, _fixture.Engine.Time));
 
         Assert.Contains(pattern, error.Message, StringComparison.Ordinal);
     }

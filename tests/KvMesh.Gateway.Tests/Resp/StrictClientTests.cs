@@ -30,11 +30,14 @@ public sealed class StrictClientTests
     [Fact]
     public async Task Is_told_OK_by_a_store_that_is_full()
     {
-        await using var host = new RespHost(engine =>
-        {
-            engine.ArenaBytes = 8 << 20;
-            engine.ConnectionLeaseShare = engine.TenantLeaseShare = 1;
-        });
+        await using var host = new RespHost(
+            engine =>
+            {
+                engine.ArenaBytes = 8 << 20;
+                engine.ConnectionLeaseShare = engine.TenantLeaseShare = 1;
+                engine.MaxExistenceLease = TimeSpan.FromHours(1);
+            },
+            resp => resp.ExistsLease = TimeSpan.FromHours(1));
         using var client = new NativeClient(host.Port);
         var value = new byte[1 << 20];
         var kept = 0;

@@ -105,7 +105,7 @@ internal sealed class LineSession : IResumableSession
 /// <summary>A strict client: any lost connection or wrong answer is an exception.</summary>
 internal sealed class LineClient(System.Net.EndPoint endpoint) : IDisposable
 {
-    private readonly StreamSocket _socket = StreamSocket.Connect(endpoint, new StreamSocketOptions { StallLimit = Eventually.Patience });
+    private readonly StreamSocket _socket = StreamSocket.Connect(endpoint, new StreamSocketOptions { StallLimit = Eventually.Patience, ConnectTimeout = Eventually.Patience });
     private readonly byte[] _buffer = new byte[4096];
 
     public string Ask(string line)

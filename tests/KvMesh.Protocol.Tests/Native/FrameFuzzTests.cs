@@ -1,24 +1,25 @@
-using System.Diagnostics;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
+using KvMesh.Protocol.Placement;
+using KvMesh.Protocol.Sequences;
 using KvMesh.Protocol.Sockets;
+using KvMesh.TestKit;
 
 namespace KvMesh.Protocol.Tests.Native;
 
 /// <summary>
 /// Random bytes and randomly damaged frames never make a reader throw anything but a lost channel, read past its bytes, or take memory
-/// without bound. Longer with KVMESH_FUZZ_SECONDS; another course with KVMESH_FUZZ_SEED.
+/// without bound.
 /// </summary>
 public sealed class FrameFuzzTests
 {
-    private static readonly double Seconds = double.Parse(Environment.GetEnvironmentVariable("KVMESH_FUZZ_SECONDS") ?? "0.5");
-    private static readonly int Seed = int.Parse(Environment.GetEnvironmentVariable("KVMESH_FUZZ_SEED") ?? "20261121");
+    private const int Rounds = 8_000;
 
     [Fact]
     public void Damaged_streams_of_frames_end_in_a_verdict()
     {
         byte[][] frames = [.. Frames.All.Values];
-        Repeat(random =>
+        Fuzz.Run(Rounds, random =>
         {
             var stream = Enumerable.Range(0, random.Next(1, 5)).SelectMany(_ => frames[random.Next(frames.Length)]).ToArray();
             for (var damage = random.Next(4); damage > 0; damage--)
@@ -34,7 +35,7 @@ public sealed class FrameFuzzTests
     public void Random_heads_behind_right_checksums_end_in_a_verdict()
     {
         byte[][] frames = [.. Frames.All.Values];
-        Repeat(random =>
+        Fuzz.Run(Rounds, random =>
         {
             var head = random.Next(3) == 0 ? Random(random, random.Next(200)) : frames[random.Next(frames.Length)][FrameHeader.Bytes..];
             for (var damage = random.Next(4); damage > 0 && head.Length > 0; damage--)
@@ -82,6 +83,50 @@ public sealed class FrameFuzzTests
         ReadKeysAfter(head, static (ref HeadReader reader) => CommitRequest.Read(ref reader));
         ReadKeysAfter(head, static (ref HeadReader reader) => LeaseRequest.Read(ref reader));
         ReadKeysAfter(head, static (ref HeadReader reader) => OfferRequest.Read(ref reader));
+        ReadOfPeers(head);
+        ReadOfSequences(head);
+    }
+
+    private static void ReadOfPeers(ReadOnlySpan<byte> head)
+    {
+        NodeReportRequest.TryRead(head, out _);
+        NodeReport.TryRead(head, out _);
+        OrderGiveRequest.TryRead(head, out _);
+        OrderCancelRequest.TryRead(head, out _);
+        OrderAnswer.TryRead(head, out _);
+        OrderProgressRequest.TryRead(head, out _);
+        OrderProgress.TryReadAll(head, out _);
+        ChainRequest.TryRead(head, out _);
+        ChainAnswer.TryRead(head, out _);
+        HoldRequest.TryRead(head, out _);
+        HoldAnswer.TryRead(head, out _);
+        DrainRequest.TryRead(head, out _);
+        DrainAnswer.TryRead(head, out _);
+        LeavingRequest.TryRead(head, out _);
+        LeavingRun.TryRead(head, out _);
+        DeskRequest.TryRead(head, out _);
+        SectionPublishRequest.TryRead(head, out _);
+        SectionFollowResponse.TryRead(head, 4, 6, out _);
+        var begin = new HeadReader(head);
+        SectionBeginRequest.Read(ref begin);
+        var follow = new HeadReader(head);
+        SectionFollowRequest.Read(ref follow);
+        var origin = new HeadReader(head);
+        BlockOriginHead.TryRead(ref origin, out _);
+    }
+
+    private static void ReadOfSequences(ReadOnlySpan<byte> head)
+    {
+        for (var verb = Verb.SequenceOpen; verb <= Verb.SequenceList; verb++)
+        {
+            SequenceRequests.TryRead(verb, head, out _, out _);
+        }
+
+        var rows = new HeadReader(head);
+        SequenceAnswers.TryReadRows(ref rows, out _, out _, out _);
+        var list = new HeadReader(head);
+        SequenceAnswers.TryReadList(ref list, out _, out _);
+        SegmentRow.TryReadAll(head, out _);
     }
 
     private static void ReadKeysAfter(ReadOnlySpan<byte> head, ReadStart start)
@@ -110,22 +155,6 @@ public sealed class FrameFuzzTests
         var result = new byte[bytes];
         random.NextBytes(result);
         return result;
-    }
-
-    private static void Repeat(Action<Random> attempt)
-    {
-        var startedAt = Stopwatch.GetTimestamp();
-        for (var seed = Seed; Stopwatch.GetElapsedTime(startedAt).TotalSeconds < Seconds; seed++)
-        {
-            try
-            {
-                attempt(new Random(seed));
-            }
-            catch (Exception failure)
-            {
-                throw new InvalidOperationException($"KVMESH_FUZZ_SEED={seed} fails.", failure);
-            }
-        }
     }
 
     private delegate void ReadStart(ref HeadReader reader);

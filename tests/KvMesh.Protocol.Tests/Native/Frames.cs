@@ -1,7 +1,9 @@
+using KvMesh.Protocol.Coding;
 using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Keys;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
+using KvMesh.Protocol.Placement;
 using KvMesh.Protocol.Sequences;
 
 namespace KvMesh.Protocol.Tests.Native;
@@ -37,6 +39,11 @@ internal static class Frames
             writer.WriteUInt32(2000);
             writer.WriteChain(Scope.Bytes.Span, Hashes(2));
         }),
+        ["match-lossless-request"] = Build(Verb.Match, FrameFlags.LosslessOnly, NativeStatus.Ok, writer =>
+        {
+            writer.WriteUInt32(2000);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(2));
+        }),
         ["match-response"] = Build(Verb.Match, FrameFlags.Response, NativeStatus.Ok, writer =>
         {
             writer.WriteUInt32(2);
@@ -53,6 +60,21 @@ internal static class Frames
             new GetRequest(GetMode.Range, 1000, 70_000).Write(writer);
             writer.WriteOpaque("plain/key"u8);
         }),
+        ["get-encoded-request"] = Build(Verb.Get, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new GetRequest(GetMode.Whole, 4 << 20, 0) { Flags = GetFlags.AcceptEncoded, Codecs = CodecKinds.Of([1, 11, 20]) }.Write(writer);
+            writer.WriteOpaque("plain/key"u8);
+        }),
+        ["get-encoded-response"] = Build(
+            Verb.Get,
+            FrameFlags.Response,
+            NativeStatus.Encoded,
+            writer => new EncodedHead
+            {
+                Index = 1, BlockBytes = 4096, BlockTableChecksum = 0x0A0B0C0D, Codec = 4, Loss = new Loss(4, 0.5f, 0.25f, 0.125f), TableChecksum = 0x0DB5_E3C9,
+                Entries = [0x6D, 0xD9, 0x22, 0xD3],
+            }.Write(writer),
+            "block!"u8.ToArray()),
         ["get-response"] = Build(Verb.Get, FrameFlags.Response | FrameFlags.More, NativeStatus.Ok, writer => new BlockHead
         {
             Index = 0, BlockBytes = 6, TableChecksum = 0x0A0B0C0D, Entries = [0xE3, 0xB5, 0x0D, 0x01],
@@ -88,6 +110,55 @@ internal static class Frames
             new PutRequest { BlockBytes = 6, ParentHash = Hashes(1) }.Write(writer);
             writer.WriteChain(Scope.Bytes.Span, Hashes(2).AsSpan(32));
         }, Trailed("block!"u8.ToArray())),
+        ["get-peer-lossy-response"] = Build(
+            Verb.Get,
+            FrameFlags.Response,
+            NativeStatus.Lossy,
+            writer =>
+            {
+                new BlockHead { BlockBytes = 6, TableChecksum = 0x0DB5_E3C9, Entries = [0x6D, 0xD9, 0x22, 0xD3] }.Write(writer);
+                new BlockOriginHead { Model = "llama-3-8b"u8, Revision = "r1"u8, ParentKey = "its parent"u8, Loss = new Loss(3, 0.05f, 0.04f, 0.03f) }.Write(writer);
+            },
+            "block!"u8.ToArray()),
+        ["get-peer-lossless-request"] = Build(Verb.Get, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new GetRequest(GetMode.Range, 8 << 20, 0) { Flags = GetFlags.ForPeer | GetFlags.LosslessOnly }.Write(writer);
+            writer.WriteOpaque("a key"u8);
+        }),
+        ["get-peer-lossless-miss"] = Build(Verb.Get, FrameFlags.Response, NativeStatus.Lossy, writer => new BlockHead { Index = 0 }.Write(writer)),
+        ["get-peer-exact-response"] = Build(
+            Verb.Get,
+            FrameFlags.Response,
+            NativeStatus.Ok,
+            writer =>
+            {
+                new BlockHead { BlockBytes = 6, TableChecksum = 0x0DB5_E3C9, Entries = [0x6D, 0xD9, 0x22, 0xD3] }.Write(writer);
+                new BlockOriginHead { Model = "llama-3-8b"u8, Revision = "r1"u8, LosslessOnly = true }.Write(writer);
+            },
+            "block!"u8.ToArray()),
+        ["section-begin-request"] = Build(Verb.SectionBegin, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new SectionBeginRequest { BlockBytes = 10, SectionBytes = 4, ParentHash = Hashes(1) }.Write(writer);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(2).AsSpan(32));
+        }),
+        ["section-begin-response"] = Build(Verb.SectionBegin, FrameFlags.Response, NativeStatus.Ok, writer => writer.WriteUInt64(7)),
+        ["section-publish-request"] = Build(
+            Verb.SectionPublish, FrameFlags.None, NativeStatus.Ok, writer => new SectionPublishRequest(7, 1, Crc32C.Compute("k!bl"u8)).WriteTo(writer), "k!bl"u8.ToArray()),
+        ["section-abandon-request"] = Build(Verb.SectionAbandon, FrameFlags.None, NativeStatus.Ok, writer => writer.WriteUInt64(7)),
+        ["section-follow-request"] = Build(Verb.SectionFollow, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            new SectionFollowRequest(1, 4, SectionProof.Append(0, Crc32C.Compute("bloc"u8)), 1 << 20, 5000).Write(writer);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(1));
+        }),
+        ["section-follow-response"] = Build(
+            Verb.SectionFollow, FrameFlags.Response, NativeStatus.Ok,
+            writer =>
+            {
+                new SectionFollowResponse { BlockBytes = 10, First = 1, Count = 2, IsSealed = true }.WriteStart(writer);
+                writer.WriteUInt32(Crc32C.Compute("k!bl"u8));
+                writer.WriteUInt32(Crc32C.Compute("oc"u8));
+            },
+            "k!bloc"u8.ToArray()),
         ["exists-request"] = Build(Verb.Exists, FrameFlags.None, NativeStatus.Ok, writer =>
         {
             writer.WriteUInt32(500);
@@ -102,7 +173,7 @@ internal static class Frames
         {
             writer.WriteUInt32(1000);
             writer.WriteUInt32(1);
-            new LeaseGrant { DescriptorIndex = 5, Generation = 12, ExtentOffset = 1 << 20, PayloadBytes = 4 << 20, TableChecksum = 0x01020304, LeaseId = 10 }.Write(writer);
+            new LeaseGrant { DescriptorIndex = 5, Generation = 12, PayloadOffset = 1 << 20, PayloadBytes = 4 << 20, TableChecksum = 0x01020304, LeaseId = 10 }.Write(writer);
         }),
         ["release-request"] = Build(Verb.Release, FrameFlags.NoReply, NativeStatus.Ok, writer =>
         {
@@ -158,12 +229,41 @@ internal static class Frames
             writer.WriteUInt16(1);
             writer.WriteByte(LocateResponse.Unsure);
         }),
+        ["node-report-request"] = Build(Verb.NodeReport, FrameFlags.None, NativeStatus.Ok, new NodeReportRequest(7, true).Write),
+        ["node-report-response"] = Build(Verb.NodeReport, FrameFlags.Response, NativeStatus.Ok, new NodeReport
+        {
+            HighestToken = 7, State = 2, WasPaused = true, Utilisation = 0.25, CapacityBytes = 1 << 30, FreeBytes = 1 << 20, InBytesPerSecond = 1000, OutBytesPerSecond = 2000,
+            Wanted = [new WantedTail("red", ChainKeys(2)[1], 2, 4096, 1.5)], Sessions = [new SessionName("red", "chat-2")],
+        }.Write),
+        ["order-give-request"] = Build(Verb.OrderGive, FrameFlags.None, NativeStatus.Ok, new OrderGiveRequest(7, 3, 2, "red", ChainKeys(2)).Write),
+        ["order-give-response"] = Build(Verb.OrderGive, FrameFlags.Response, NativeStatus.Ok, new OrderAnswer(OrderVerdict.StaleToken, 9).Write),
+        ["order-cancel-request"] = Build(Verb.OrderCancel, FrameFlags.None, NativeStatus.Ok, new OrderCancelRequest(7, 3).Write),
+        ["order-progress-request"] = Build(Verb.OrderProgress, FrameFlags.None, NativeStatus.Ok, new OrderProgressRequest(7, [3, 4]).Write),
+        ["order-progress-response"] = Build(Verb.OrderProgress, FrameFlags.Response, NativeStatus.Ok, writer => OrderProgress.WriteAll(
+            writer, [new OrderProgress(3, 4, 1, 4096, "1 of 2 blocks did not come."), new OrderProgress(4, 0, 0, 0, "")])),
+        ["chain-lossless-request"] = Build(
+            Verb.Chain, FrameFlags.None, NativeStatus.Ok, new ChainRequest("red", ChainKeys(2)[1], 16) { KeepsLossless = true }.Write),
+        ["chain-request"] = Build(Verb.Chain, FrameFlags.None, NativeStatus.Ok, new ChainRequest("red", ChainKeys(2)[1], 16).Write),
+        ["chain-response"] = Build(Verb.Chain, FrameFlags.Response, NativeStatus.Ok, new ChainAnswer(ChainKeys(2), 8192).Write),
+        ["hold-request"] = Build(Verb.Hold, FrameFlags.None, NativeStatus.Ok, new HoldRequest(7, TimeSpan.FromMinutes(10), "red", ChainKeys(2)).Write),
+        ["hold-response"] = Build(Verb.Hold, FrameFlags.Response, NativeStatus.Ok, new HoldAnswer(OrderVerdict.Taken, 2, 7).Write),
+        ["drain-request"] = Build(Verb.Drain, FrameFlags.None, NativeStatus.Ok, new DrainRequest(7, DrainAction.Begin).Write),
+        ["drain-response"] = Build(Verb.Drain, FrameFlags.Response, NativeStatus.Ok, new DrainAnswer
+        {
+            State = DrainAnswer.Draining, Runs = 1, Since = 1_763_764_200_000, Blocks = 10, BlocksLeft = 2, BytesLeft = 8192, Message = "No other node takes blocks.",
+        }.Write),
+        ["leaving-request"] = Build(Verb.Leaving, FrameFlags.None, NativeStatus.Ok, new LeavingRequest(1).Write),
+        ["leaving-response"] = Build(
+            Verb.Leaving, FrameFlags.Response, NativeStatus.Ok, new LeavingRun("red", 12, [(ReadOnlyMemory<byte>)"plain/a"u8.ToArray(), (ReadOnlyMemory<byte>)"plain/b"u8.ToArray()]).Write),
+        ["desk-request"] = Build(Verb.Desk, FrameFlags.None, NativeStatus.Ok, new DeskRequest(DeskAction.BeginDrain, 5, "node-1", "ops").Write),
         ["sequence-open-request"] = Command(new OpenSequence { RequestId = 9, Scope = Scope.Bytes, Parts = 2, Holder = "node-2", IdleLimit = TimeSpan.FromMinutes(1) }),
+        ["sequence-open-lossless-request"] = Command(new OpenSequence { RequestId = 9, Scope = Scope.Bytes, Holder = "node-2", LosslessOnly = true }),
         ["sequence-append-request"] = Command(new AppendSegment
         {
             RequestId = 10, Epoch = Moment + 5, ParentHash = Hash(0), Blocks = 16, Tokens = 1024, Bytes = 16 << 20, FirstHash = Hash(1), LastHash = Hash(2),
         }),
         ["sequence-fork-request"] = Command(new ForkSequence { RequestId = 11, Target = "chat-2", Blocks = 100, LastHash = Hash(1), Holder = "node-2" }, "chat-1"),
+        ["sequence-fork-lossless-request"] = Command(new ForkSequence { RequestId = 11, Target = "chat-2", Blocks = 100, LastHash = Hash(1), LosslessOnly = true }, "chat-1"),
         ["sequence-pin-request"] = Command(new PinSequence { RequestId = 12, Replicas = 2, Until = Moment + 86_400_000 }),
         ["sequence-park-request"] = Command(new ParkSequence { RequestId = 13, Epoch = Moment + 5, NextHolder = "node-3", ReturnAt = Moment + 3_600_000 }),
         ["sequence-resume-request"] = Command(new ResumeSequence { RequestId = 14, Holder = "node-3" }),
@@ -184,9 +284,13 @@ internal static class Frames
             writer.WriteUInt32(0);
             SequenceAnswers.WriteInfo(writer, Sequence);
         }),
+        ["sequence-show-lossless-response"] = Build(Verb.SequenceShow, FrameFlags.Response, NativeStatus.Ok, writer =>
+            SequenceAnswers.WriteOne(writer, Sequence with { LosslessOnly = true }, isRepetition: true)),
         ["sequence-rows-response"] = Build(Verb.SequenceRows, FrameFlags.Response, NativeStatus.Ok, writer => SequenceAnswers.WriteRows(
             writer, 3, 2, [new SegmentRow(64, 16, 4096, 1024, 64 << 20, 16 << 20, new BlockHash([.. Enumerable.Repeat((byte)0xC3, 32)]), new BlockHash([.. Enumerable.Repeat((byte)0xD4, 32)]))])),
         ["sequence-list-response"] = Build(Verb.SequenceList, FrameFlags.Response, NativeStatus.Ok, writer => SequenceAnswers.WriteList(writer, [Sequence], "chat-2")),
+        ["sequence-list-lossless-response"] = Build(Verb.SequenceList, FrameFlags.Response, NativeStatus.Ok, writer =>
+            SequenceAnswers.WriteList(writer, [Sequence with { LosslessOnly = true }, Sequence], "")),
         ["sequence-refusal"] = Build(Verb.SequenceAppend, FrameFlags.Response, NativeStatus.SequenceRefused, writer =>
             SequenceAnswers.WriteRefusal(writer, SequenceRefusal.StaleEpoch, "epoch is 4 and 5 is in force.")),
     };
@@ -205,6 +309,9 @@ internal static class Frames
 
     private static byte[] Command(SequenceCommand command, string name = "chat-2") =>
         Build(SequenceRequests.VerbOf(command), FrameFlags.None, NativeStatus.Ok, writer => SequenceRequests.Write(writer, name, command));
+
+    /// <summary>Keys of the chain whose hashes are <see cref="Hashes"/>.</summary>
+    private static ReadOnlyMemory<byte>[] ChainKeys(int count) => [.. Enumerable.Range(0, count).Select(index => (ReadOnlyMemory<byte>)Scope.KeyOf(Hashes(count).AsSpan(index * 32, 32)))];
 
     public static byte[] Hashes(int count) => [.. Enumerable.Range(0, count * 32).Select(index => (byte)(0xA0 + (index / 32)))];
 

@@ -28,6 +28,14 @@ public sealed class SequenceMessageTests
             Assert.Equal(head, Take(writer.Pending.ToArray()).Head);
             for (var cut = 0; cut < head.Length; cut++)
             {
+                if (name.Contains("lossless", StringComparison.Ordinal) && cut == head.Length - sizeof(uint))
+                {
+                    // Its flags stand behind everything else: without them it is what a client from before them says.
+                    Assert.True(SequenceRequests.TryRead(verb, head.AsSpan(0, cut), out _, out var before));
+                    Assert.False(before is OpenSequence { LosslessOnly: true } or ForkSequence { LosslessOnly: true });
+                    continue;
+                }
+
                 Assert.False(SequenceRequests.TryRead(verb, head.AsSpan(0, cut), out _, out _), $"{name} was understood without its last {head.Length - cut} bytes");
             }
         }
@@ -43,6 +51,20 @@ public sealed class SequenceMessageTests
         Assert.True(reader.IsComplete);
         Assert.Equal(Frames.Sequence.Scope.ToArray(), read.Scope.ToArray());
         Assert.Equal(Frames.Sequence with { Scope = default }, read with { Scope = default });
+    }
+
+    [Fact]
+    public void That_a_sequence_is_lossless_only_is_read_by_itself_and_in_a_list()
+    {
+        var (_, head) = Take(Frames.All["sequence-show-lossless-response"]);
+        var reader = new HeadReader(head);
+        Assert.True(SequenceAnswers.ReadOne(ref reader, out var isRepetition).LosslessOnly);
+        Assert.True(isRepetition && reader.IsComplete);
+
+        (_, head) = Take(Frames.All["sequence-list-lossless-response"]);
+        reader = new HeadReader(head);
+        Assert.True(SequenceAnswers.TryReadList(ref reader, out var sequences, out _));
+        Assert.Equal([true, false], sequences.Select(sequence => sequence.LosslessOnly));
     }
 
     [Fact]

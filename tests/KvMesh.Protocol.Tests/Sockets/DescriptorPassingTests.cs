@@ -91,7 +91,7 @@ public sealed class DescriptorPassingTests
     [Fact]
     public async Task Bytes_beyond_the_first_write_follow_the_descriptors()
     {
-        using var pair = new SocketPair(isUnix: true, new StreamSocketOptions { SendBufferBytes = 16 * 1024 });
+        using var pair = new SocketPair(isUnix: true, new StreamSocketOptions { SendBufferBytes = 16 * 1024, StallLimit = Eventually.Patience });
         using var file = MemoryFile.Create(MemoryName, 4096);
         var sending = Eventually.Run(() => pair.Near.SendWithDescriptors(new byte[1 << 20], [(int)file.DangerousGetHandle()]));
         var total = await Eventually.Run(() =>

@@ -15,7 +15,7 @@ public sealed class StreamSocketTests
     public async Task Sends_three_parts_in_order_through_partial_writes(bool isUnix)
     {
         // Small kernel buffers force many partial sends that end inside every part.
-        using var pair = new SocketPair(isUnix, new StreamSocketOptions { SendBufferBytes = 32 * 1024, ReceiveBufferBytes = 32 * 1024 });
+        using var pair = new SocketPair(isUnix, new StreamSocketOptions { SendBufferBytes = 32 * 1024, ReceiveBufferBytes = 32 * 1024, StallLimit = Eventually.Patience });
         var expected = RandomBytes(LargeBytes, seed: 1);
         var sending = Eventually.Run(() => pair.Near.Send(expected.AsSpan(0, 13), expected.AsSpan(13, LargeBytes - 20_013), expected.AsSpan(LargeBytes - 20_000)));
 
@@ -26,6 +26,42 @@ public sealed class StreamSocketTests
         Assert.True(expected.AsSpan().SequenceEqual(received));
         Assert.Equal(LargeBytes, pair.Near.BytesSent);
         Assert.Equal(LargeBytes, pair.Far.BytesReceived);
+    }
+
+    [Fact]
+    public void A_connection_can_be_made_without_waiting()
+    {
+        using var listener = StreamListener.Bind(new IPEndPoint(IPAddress.Loopback, 0), new StreamSocketOptions());
+        using var near = StreamSocket.BeginConnect(listener.LocalEndPoint, new StreamSocketOptions());
+        Assert.Equal(AcceptOutcome.Accepted, listener.Accept(new StreamSocketOptions(), out var far));
+        Eventually.HoldsBlocking(near.TryFinishConnect, "the connection");
+        Assert.False(near.IsConnecting);
+
+        near.Send("ab"u8);
+        var received = new byte[2];
+        ReceiveAll(far!, received);
+        Assert.Equal("ab"u8.ToArray(), received);
+        far!.Dispose();
+    }
+
+    [Fact]
+    public void A_connection_that_nobody_answers_is_given_up_in_time()
+    {
+        using var silent = new SilentPort();
+        var late = Assert.Throws<ChannelException>(() => Connect(silent.Endpoint, TimeSpan.FromMilliseconds(100)));
+        Assert.Contains("nobody answered in time", late.Message, StringComparison.Ordinal);
+
+        using var closed = new ClosedPort();
+        Assert.True(Assert.Throws<ChannelException>(() => Connect(closed.Endpoint, Eventually.Patience)).IsRefusal);
+    }
+
+    private static void Connect(IPEndPoint endpoint, TimeSpan limit)
+    {
+        using var socket = StreamSocket.BeginConnect(endpoint, new StreamSocketOptions { ConnectTimeout = limit });
+        while (!socket.TryFinishConnect())
+        {
+            SocketPoll.Wait([socket], TimeSpan.FromMilliseconds(50));
+        }
     }
 
     [Theory]
@@ -150,9 +186,9 @@ public sealed class StreamSocketTests
     [Fact]
     public void Names_the_endpoint_that_nobody_answers()
     {
-        using var listener = StreamListener.Bind(new IPEndPoint(IPAddress.Loopback, 0), StreamSocketOptions.Default);
-        var endpoint = listener.LocalEndPoint;
-        listener.Dispose();
+        using var closed = new ClosedPort();
+        var endpoint = closed.Endpoint;
+
         var failure = Assert.Throws<ChannelException>(() => StreamSocket.Connect(endpoint, StreamSocketOptions.Default));
 
         Assert.True(failure.IsRefusal);

@@ -53,10 +53,12 @@ internal sealed class TestMesh : IBlockLocator, IClusterViews, IDisposable
     public PeerSnapshot this[ushort node] => Tier.Peers().Single(peer => peer.Node == NameOf(node));
 
     /// <summary>Adds a node to the cluster; its number in the map is returned.</summary>
-    public ushort Join(EndPoint endpoint)
+    public ushort Join(EndPoint endpoint) => Join(endpoint.ToString()!);
+
+    public ushort Join(string address)
     {
         var number = (ushort)(_nodes.Count + 1);
-        _nodes.Add(new NodeRecord { Id = NodeId.Parse(NameOf(number)), Incarnation = 1, NativeAddress = endpoint.ToString()!, Tiers = ImmutableArray<TierCapacity>.Empty });
+        _nodes.Add(new NodeRecord { Id = NodeId.Parse(NameOf(number)), Incarnation = 1, NativeAddress = address, Tiers = ImmutableArray<TierCapacity>.Empty });
         return number;
     }
 
@@ -90,6 +92,9 @@ internal sealed class TestMesh : IBlockLocator, IClusterViews, IDisposable
 
     public BlockHolders Locate(string tenant, ReadOnlySpan<byte> key, TimeSpan limit) => _holders.GetValueOrDefault(NameOf(tenant, key));
 
+    public void LocateAll(string tenant, IReadOnlyList<ReadOnlyMemory<byte>> keys, HolderLists holders, TimeSpan limit) =>
+        throw new NotSupportedException("Readers of blocks count no copies.");
+
     public int MatchPrefix(
         string tenant, ReadOnlySpan<byte> scope, ReadOnlySpan<byte> hashes, int from, Span<BlockHolders> holders, TimeSpan limit)
     {
@@ -106,7 +111,9 @@ internal sealed class TestMesh : IBlockLocator, IClusterViews, IDisposable
         return count;
     }
 
-    public void ReportFalseHit(string tenant, ReadOnlySpan<byte> key, ushort holder) => FalseHits.Enqueue(holder);
+    public int MarkOf(string tenant, ReadOnlySpan<byte> key) => 0;
+
+    public void ReportFalseHit(string tenant, ReadOnlySpan<byte> key, ushort holder, int mark) => FalseHits.Enqueue(holder);
 
     public NodeRecord? NodeOf(ushort holder) => _nodes[holder - 1];
 

@@ -15,7 +15,7 @@ public sealed class RedisClusterTests
         await using var server = await RestartableRedis.StartAsync("--cluster-enabled", "yes");
         await ChildProcess.RunAsync(
             "redis-cli", ["-p", $"{server.Port}", "cluster", "addslotsrange", "0", "16383"], Eventually.Patience);
-        await using var link = new RedisLink(server.Address, "test", TimeProvider.System);
+        await using var link = new RedisLink($"{server.Address},syncTimeout=120000", "test", TimeProvider.System);
         await using var store = new RedisMembershipStore(link, "fleet");
         var record = new NodeRecord { Id = NodeId.Parse("a"), Incarnation = 1, NativeAddress = "127.0.0.1:1" };
 

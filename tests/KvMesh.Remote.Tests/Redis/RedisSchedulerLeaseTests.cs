@@ -75,9 +75,27 @@ public sealed class RedisSchedulerLeaseTests(RedisFixture redis) : SchedulerLeas
     }
 
     [Fact]
+    public async Task A_holder_whose_token_nobody_follows_any_more_gets_another_one()
+    {
+        var orders = new OrderGate();
+        var lease = Create("a", orders, TimeSpan.FromHours(1), TimeProvider.System);
+        var first = await lease.HoldAsync(CancellationToken.None);
+        Assert.Equal(first, await lease.HoldAsync(CancellationToken.None));
+
+        // A later one was given, and lost with what the server wrote last.
+        orders.Observe(first.Token + 10);
+        var second = await lease.HoldAsync(CancellationToken.None);
+
+        Assert.True(second.IsHeld);
+        Assert.True(second.Token > first.Token + 10, $"{second.Token} follows {first.Token + 10}.");
+        Assert.Equal(second, await lease.HoldAsync(CancellationToken.None));
+    }
+
+    [Fact]
     public async Task A_store_that_is_not_there_gives_no_lease()
     {
-        await using var link = new RedisLink($"127.0.0.1:{FreePort.Next()}", "test", TimeProvider.System);
+        using var closed = new ClosedPort();
+        await using var link = new RedisLink($"{closed.Endpoint}", "test", TimeProvider.System);
         await using var lease = new RedisSchedulerLease(
             link, _cluster, NodeId.Parse("a"), new OrderGate(), TimeSpan.FromSeconds(1), TimeSpan.FromMilliseconds(200), TimeProvider.System);
 

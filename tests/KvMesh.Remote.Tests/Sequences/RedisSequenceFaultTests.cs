@@ -1,8 +1,11 @@
 using KvMesh.Cluster.Sequences;
 using KvMesh.Protocol.Sequences;
 using KvMesh.Remote.Redis.Sequences;
+using KvMesh.TestKit;
+using KvMesh.TestKit.Coordination;
 using KvMesh.TestKit.Sequences;
 using Microsoft.Extensions.Logging.Abstractions;
+using StackExchange.Redis;
 
 namespace KvMesh.Remote.Tests.Sequences;
 
@@ -19,7 +22,7 @@ public sealed class RedisSequenceFaultTests
         await redis.InitializeAsync();
         using var store = Store(redis, TimeSpan.FromSeconds(2));
         await using var host = Host(store);
-        var epoch = (await host.ExecuteAsync(Chat, SequenceCommands.Open(), default)).Info!.Epoch;
+        var epoch = (await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default))).Epoch;
         long acknowledged = 0;
         var refusals = 0;
         using var stop = new CancellationTokenSource();
@@ -50,11 +53,12 @@ public sealed class RedisSequenceFaultTests
         await stop.CancelAsync();
         await writer.WaitAsync(Patience);
 
-        var found = await host.FindAsync(Chat, default);
-        Assert.Equal((Interlocked.Read(ref acknowledged), acknowledged / 4), (found.Info!.Blocks, found.Info.Segments));
-        for (var first = 0; first < found.Info.Segments; first += 512)
+        var found = await ReplyAsync(() => host.FindAsync(Chat, default));
+        Assert.Equal((Interlocked.Read(ref acknowledged), acknowledged / 4), (found.Blocks, found.Segments));
+        for (var first = 0; first < found.Segments; first += 512)
         {
-            var page = await host.ReadRowsAsync(Chat, first, 512, default);
+            SequenceRows page = default!;
+            await EventuallyAsync("a page of rows", async () => (page = await host.ReadRowsAsync(Chat, first, 512, default)).Rows.Length == Math.Min(512, found.Segments - first));
             Assert.All(page.Rows.ToArray().Select((row, index) => (row, index)), pair => Assert.Equal((uint)(first + pair.index) * 4, pair.row.StartBlock));
         }
     }
@@ -102,7 +106,7 @@ public sealed class RedisSequenceFaultTests
     {
         await using var redis = new SequenceRedis();
         await redis.InitializeAsync();
-        using var store = Store(redis, TimeSpan.FromSeconds(20));
+        using var store = Store(redis, Eventually.Patience);
         await using var host = Host(store);
         var opened = await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
         await redis.Connection.GetDatabase().ExecuteAsync("CONFIG", "SET", "maxmemory", "1");
@@ -112,6 +116,121 @@ public sealed class RedisSequenceFaultTests
         Assert.Contains("OOM", refused.Text, StringComparison.Ordinal);
         await redis.Connection.GetDatabase().ExecuteAsync("CONFIG", "SET", "maxmemory", "0");
         Assert.Equal(4, (await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 9), default))).Blocks);
+    }
+
+    [Fact]
+    public async Task A_connection_whose_other_end_vanished_without_a_word_is_replaced()
+    {
+        await using var redis = new SequenceRedis();
+        await redis.InitializeAsync();
+        await using var proxy = new SwallowingProxy(redis.Port);
+        var clock = new SimulatedClock();
+        await using var connection = new RedisSequenceConnection($"127.0.0.1:{proxy.Port}", "test", clock);
+        using var store = new RedisSequenceStore(
+            connection, new RedisSequenceStoreOptions { Deadline = TimeSpan.FromSeconds(1) }, TimeProvider.System);
+        await using var host = Host(store);
+        await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
+
+        proxy.Swallow();
+        await EventuallyAsync("a refusal", async () => (await host.FindAsync(Chat, default)).Refusal == SequenceRefusal.Unavailable);
+        clock.Advance(RedisSequenceConnection.HangLimit * 2);
+        await ReplyAsync(() => host.FindAsync(Chat, default));
+    }
+
+    [Fact]
+    public async Task A_connection_is_replaced_also_when_the_client_says_at_once_that_there_is_none()
+    {
+        await using var redis = await RestartableRedis.StartAsync();
+        var clock = new SimulatedClock();
+        await using var connection = new RedisSequenceConnection(redis.Address, "test", clock);
+        using var store = new RedisSequenceStore(connection, new RedisSequenceStoreOptions(), TimeProvider.System);
+        await using var host = Host(store);
+        await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
+        await redis.KillAsync();
+        await EventuallyAsync("a refusal", async () => (await host.FindAsync(Chat, default)).Refusal == SequenceRefusal.Unavailable);
+        Assert.Equal(1, connection.Openings);
+
+        clock.Advance(RedisSequenceConnection.HangLimit * 2);
+        await EventuallyAsync("another connection", async () =>
+        {
+            await host.FindAsync(Chat, default);
+            return connection.Openings > 1;
+        });
+
+        await redis.RestartAsync(keepsData: false);
+        await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
+    }
+
+    [Fact]
+    public async Task A_redis_that_lost_steps_keeps_what_it_acknowledged_since()
+    {
+        await using var redis = new SequenceRedis();
+        await redis.InitializeAsync();
+        using var store = Store(redis, Eventually.Patience);
+        await using var first = Host(store);
+        await using var second = Host(store);
+        var epoch = (await ReplyAsync(() => first.ExecuteAsync(Chat, SequenceCommands.Open(), default))).Epoch;
+        await ReplyAsync(() => first.ExecuteAsync(Chat, SequenceCommands.Append(epoch, 0), default));
+        var replica = await DumpAsync(redis);
+        await ReplyAsync(() => first.ExecuteAsync(Chat, SequenceCommands.Append(epoch, 4), default));
+
+        // A replica that had not heard of the last append takes over, and as many steps happen there; the first node has not looked.
+        await RestoreAsync(redis, replica);
+        var other = SequenceCommands.Append(epoch, 104) with { ParentHash = SequenceCommands.Hash(4) };
+        await ReplyAsync(() => second.ExecuteAsync(Chat, other, default));
+
+        var refused = await first.ExecuteAsync(Chat, SequenceCommands.Append(epoch, 8), default);
+        Assert.Equal(SequenceRefusal.WrongParent, refused.Refusal);
+        var found = await ReplyAsync(() => second.FindAsync(Chat, default));
+        Assert.Equal((8L, other.LastHash), (found.Blocks, found.LastHash));
+    }
+
+    [Fact]
+    public async Task A_node_whose_clock_is_ahead_ends_nothing_that_lives()
+    {
+        await using var redis = new SequenceRedis();
+        await redis.InitializeAsync();
+        using var store = Store(redis, Eventually.Patience);
+        await using var right = Host(store);
+        await using var ahead = new SequenceHost(
+            store, new SequenceHostOptions { Node = "blue" }, new ShiftedClock(TimeSpan.FromHours(1)), NullLoggerFactory.Instance);
+        var epoch = (await ReplyAsync(() => right.ExecuteAsync(Chat, SequenceCommands.Open() with { IdleLimit = TimeSpan.FromMinutes(10) }, default))).Epoch;
+        await ReplyAsync(() => right.ExecuteAsync(Chat, SequenceCommands.Append(epoch, 0), default));
+        var side = new SequenceId("tenant", "side");
+        await ReplyAsync(() => right.ExecuteAsync(Chat, new ForkSequence { Target = "side", Blocks = 4, LastHash = SequenceCommands.Hash(4) }, default));
+        await ReplyAsync(() => right.ExecuteAsync(Chat, new CloseSequence(), default));
+
+        for (var round = 0; round < 3; round++)
+        {
+            await right.KeepUpAsync(isThorough: true, default);
+            await ahead.KeepUpAsync(isThorough: true, default);
+        }
+
+        Assert.Equal(["side"], (await right.ListAsync("tenant", "", 10, default)).Sequences.Select(sequence => sequence.Name));
+        Assert.Equal(1, (await right.ReadRowsAsync(side, 0, 10, default)).Rows.Length);
+        Assert.Equal(1, (await right.ReadUsageAsync("tenant", default)).Used.Sequences);
+    }
+
+    private static async Task<List<(RedisKey Key, byte[] Value)>> DumpAsync(SequenceRedis redis)
+    {
+        var database = redis.Connection.GetDatabase();
+        var dump = new List<(RedisKey, byte[])>();
+        foreach (var key in (RedisKey[])(await database.ExecuteAsync("KEYS", "*"))!)
+        {
+            dump.Add((key, (await database.KeyDumpAsync(key))!));
+        }
+
+        return dump;
+    }
+
+    private static async Task RestoreAsync(SequenceRedis redis, List<(RedisKey Key, byte[] Value)> dump)
+    {
+        var database = redis.Connection.GetDatabase();
+        await database.ExecuteAsync("FLUSHALL");
+        foreach (var (key, value) in dump)
+        {
+            await database.KeyRestoreAsync(key, value, TimeSpan.FromHours(1));
+        }
     }
 
     private static RedisSequenceStore Store(SequenceRedis redis, TimeSpan deadline) => new(redis.Sequences, new RedisSequenceStoreOptions { Deadline = deadline }, TimeProvider.System);
@@ -137,5 +256,10 @@ public sealed class RedisSequenceFaultTests
             Assert.True(TimeProvider.System.GetElapsedTime(since) < Patience, $"{what}: missing after {Patience.TotalSeconds} s");
             await Task.Delay(20);
         }
+    }
+
+    private sealed class ShiftedClock(TimeSpan by) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + by;
     }
 }

@@ -7,11 +7,11 @@ namespace KvMesh.Remote.Tests.Sequences;
 /// <summary>A redis-server that keeps its data on disk, dies and comes back on its port; and a connection to it.</summary>
 public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
 {
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
-
     private readonly TemporaryDirectory _directory = new();
     private readonly int _port = FreePort.Next();
     private ChildProcess? _process;
+
+    public int Port => _port;
 
     /// <summary>For the test itself.</summary>
     public ConnectionMultiplexer Connection { get; private set; } = null!;
@@ -22,7 +22,9 @@ public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
     {
         await StartAsync();
         Connection = await ConnectAsync();
-        Sequences = new RedisSequenceConnection($"127.0.0.1:{_port}", "test");
+
+        // The deadlines of the stores decide, and not the client's own, which is five seconds.
+        Sequences = new RedisSequenceConnection($"127.0.0.1:{_port},syncTimeout=120000", "test", TimeProvider.System);
     }
 
     public async Task StartAsync()
@@ -30,7 +32,7 @@ public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
         _process = ChildProcess.Start(
             "redis-server",
             ["--port", $"{_port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", _directory.Path]);
-        await _process.WaitForLineAsync(line => line.Contains("eady to accept connections", StringComparison.Ordinal), "ready line of redis-server", StartLimit);
+        await _process.WaitForLineAsync(line => line.Contains("eady to accept connections", StringComparison.Ordinal), "ready line of redis-server", Eventually.Patience);
     }
 
     public async Task KillAsync() => await _process!.DisposeAsync();
@@ -39,7 +41,7 @@ public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
 
     private async Task<ConnectionMultiplexer> ConnectAsync()
     {
-        var configuration = new ConfigurationOptions { AbortOnConnectFail = false, ConnectTimeout = 5000, SyncTimeout = 5000, AllowAdmin = true };
+        var configuration = new ConfigurationOptions { AbortOnConnectFail = false, ConnectTimeout = 60_000, SyncTimeout = 60_000, AllowAdmin = true };
         configuration.EndPoints.Add("127.0.0.1", _port);
         return await ConnectionMultiplexer.ConnectAsync(configuration);
     }

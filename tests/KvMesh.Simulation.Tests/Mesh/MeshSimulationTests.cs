@@ -59,6 +59,17 @@ public sealed class MeshSimulationTests
     }
 
     [Fact]
+    public void Failures_that_are_spread_hit_different_nodes_within_the_trace_and_one_stays()
+    {
+        var faults = NodeFault.Spread(failures: 7, nodes: 8, traceMs: 60_000, TimeSpan.FromSeconds(5), seed: 3);
+
+        Assert.Equal(7, faults.Select(fault => fault.Node).Distinct().Count());
+        Assert.All(faults, fault => Assert.True(fault is { Node: >= 0 and < 8, AtMs: >= 0 and < 60_000 } && fault.UntilMs - fault.AtMs == 5_000, $"{fault}"));
+        Assert.Equal(faults.AsEnumerable(), NodeFault.Spread(failures: 7, nodes: 8, traceMs: 60_000, TimeSpan.FromSeconds(5), seed: 3));
+        Assert.Throws<ArgumentOutOfRangeException>(() => NodeFault.Spread(failures: 8, nodes: 8, traceMs: 60_000, TimeSpan.FromSeconds(5), seed: 3));
+    }
+
+    [Fact]
     public void Equal_scenarios_give_equal_reports()
     {
         var scenario = Fleet with { HasScheduler = true, Routing = MeshRouting.Affinity };

@@ -1,3 +1,4 @@
+using System.Globalization;
 using KvMesh.Simulation.Traces;
 
 namespace KvMesh.Simulation.Tests.Traces;
@@ -51,6 +52,29 @@ public sealed class MooncakeTraceTests
         Assert.Equal(3, failure.Line);
         Assert.Equal(field, failure.Field);
         Assert.StartsWith("line 3: ", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("n\u001b[2J")]
+    [InlineData("\u202e\u009b1m")]
+    [InlineData("{\"timestamp\": \"\u009b2J\u202e\", \"input_length\": 1, \"output_length\": 1, \"hash_ids\": [1]}")]
+    public void What_a_message_quotes_of_a_line_is_short_and_does_nothing_to_a_terminal(string start)
+    {
+        var line = start.EndsWith('}') ? start : start + new string('x', 100_000);
+
+        var message = Assert.Throws<TraceFormatException>(() => Read(Good, line)).Message;
+
+        Assert.StartsWith("line 2: ", message, StringComparison.Ordinal);
+        Assert.InRange(message.Length, 1, 250);
+        Assert.DoesNotContain(message, character => char.IsControl(character) || char.GetUnicodeCategory(character) == UnicodeCategory.Format);
+    }
+
+    [Fact]
+    public void A_value_of_any_length_is_quoted_in_part()
+    {
+        var line = $$"""{"timestamp": "{{new string('y', 100_000)}}", "input_length": 1, "output_length": 1, "hash_ids": [1]}""";
+
+        Assert.InRange(Assert.Throws<TraceFormatException>(() => Read(line)).Message.Length, 1, 150);
     }
 
     [Fact]

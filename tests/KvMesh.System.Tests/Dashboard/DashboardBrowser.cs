@@ -4,9 +4,12 @@ using Microsoft.Playwright;
 
 namespace KvMesh.System.Tests.Dashboard;
 
-/// <summary>One Chromium for all tests of the dashboard. <c>KVMESH_CHROMIUM</c> names another one than Debian's.</summary>
+/// <summary>One Chromium for all tests of the dashboard. <c>KVMESH_TEST_CHROMIUM</c> names another one than Debian's.</summary>
 public sealed class DashboardBrowser : IAsyncLifetime
 {
+    /// <summary>Path of the browser.</summary>
+    public static string Program { get; } = Environment.GetEnvironmentVariable("KVMESH_TEST_CHROMIUM") ?? "/usr/bin/chromium";
+
     private static readonly string[] Arguments =
     [
         "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -17,10 +20,16 @@ public sealed class DashboardBrowser : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        var path = Environment.GetEnvironmentVariable("KVMESH_CHROMIUM") ?? "/usr/bin/chromium";
-        Assert.True(File.Exists(path), $"The tests of the dashboard need Chromium at {path}: install it, or name it in KVMESH_CHROMIUM.");
         _playwright = await Playwright.CreateAsync();
-        _browser = await _playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions { ExecutablePath = path, Args = Arguments });
+        _browser = await LaunchAsync(_playwright);
+    }
+
+    /// <summary>Starts a browser, which is the caller's to close.</summary>
+    /// <param name="launcher">A script that starts it; null: nothing stands in between.</param>
+    internal static Task<IBrowser> LaunchAsync(IPlaywright playwright, string? launcher = null, params string[] arguments)
+    {
+        Assert.True(File.Exists(Program), $"The tests of the dashboard need Chromium at {Program}: install it, or name it in KVMESH_TEST_CHROMIUM.");
+        return playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions { ExecutablePath = launcher ?? Program, Args = [.. Arguments, .. arguments], Timeout = (float)Eventually.Patience.TotalMilliseconds });
     }
 
     public async Task DisposeAsync()
@@ -34,9 +43,12 @@ public sealed class DashboardBrowser : IAsyncLifetime
     }
 
     /// <summary>A browser of its own, without the cookies of others.</summary>
-    internal async Task<Visitor> VisitAsync(int width = 1280, ColorScheme scheme = ColorScheme.Light)
+    internal Task<Visitor> VisitAsync(int width = 1280, ColorScheme scheme = ColorScheme.Light) => VisitAsync(_browser!, width, scheme);
+
+    /// <summary>The same in another browser.</summary>
+    internal static async Task<Visitor> VisitAsync(IBrowser browser, int width = 1280, ColorScheme scheme = ColorScheme.Light)
     {
-        var context = await _browser!.NewContextAsync(new BrowserNewContextOptions
+        var context = await browser.NewContextAsync(new BrowserNewContextOptions
         {
             ViewportSize = new ViewportSize { Width = width, Height = width < 500 ? 844 : 900 },
             ColorScheme = scheme,
@@ -96,10 +108,72 @@ internal sealed class Visitor : IAsyncDisposable
         return value;
     }
 
+    /// <summary>
+    /// Waits until the page shows what the node says. Both go on meanwhile, so that they are asked again until one frame and one answer are the same.
+    /// </summary>
+    /// <param name="shown">Reads the page.</param>
+    /// <param name="told">Asks the node.</param>
+    public async Task AgreesAsync<T>(string what, Func<IPage, Task<T>> shown, Func<Task<T>> told)
+    {
+        T? onPage = default;
+        T? ofNode = default;
+        await Eventually.Holds(
+            async () =>
+            {
+                (onPage, ofNode) = (await shown(Page), await told());
+                if (EqualityComparer<T>.Default.Equals(onPage, ofNode))
+                {
+                    return true;
+                }
+
+                await NextFrameAsync();
+                return false;
+            },
+            () => $"{what} the same on the page and in the API; the page shows {onPage}, the node says {ofNode}");
+    }
+
+    /// <inheritdoc cref="AgreesAsync{T}"/>
+    public Task AgreesAsync(string selector, Func<Task<long>> told) => AgreesAsync(
+        selector, async page => await page.Locator($"{selector} [data-value]").First.GetAttributeAsync("data-value") ?? "nothing", async () => $"{await told()}");
+
     public async Task NextFrameAsync()
     {
         var version = await Page.Locator(".board").GetAttributeAsync("data-version");
         await Page.WaitForFunctionAsync("seen => document.querySelector('.board').dataset.version !== seen", version);
+    }
+
+    /// <summary>Says yes, as often as the node says that it did not reach Redis or whoever plans, and returns what the page says then.</summary>
+    public async Task<string> ConfirmAsync()
+    {
+        await Page.Locator("dialog button").ClickAsync();
+        await Eventually.Holds(
+            async () =>
+            {
+                await Page.Locator("#done, #words").First.WaitForAsync();
+                if (await Page.Locator("#words").CountAsync() == 0)
+                {
+                    return true;
+                }
+
+                await Page.Locator(".question button").ClickAsync();
+                return false;
+            },
+            "the page after an action");
+        return await Page.Locator("#done").InnerTextAsync();
+    }
+
+    /// <summary>Names what makes the page scroll sideways; empty when nothing does.</summary>
+    public Task<string> WiderThanThePageAsync() => Page.EvaluateAsync<string>(
+        "[...document.querySelectorAll('body *')].filter(e => document.documentElement.scrollWidth > innerWidth && e.getBoundingClientRect().right > innerWidth)" +
+        ".map(e => e.tagName + '.' + e.className).join(' ')");
+
+    /// <summary>Leaves a picture for a person to look at, in the folder that <c>KVMESH_TEST_SCREENSHOTS</c> names.</summary>
+    public async Task KeepPictureAsync(string name)
+    {
+        if (Environment.GetEnvironmentVariable("KVMESH_TEST_SCREENSHOTS") is { Length: > 0 } folder)
+        {
+            await Page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(folder, $"dashboard-{name}.png"), FullPage = true });
+        }
     }
 
     public async ValueTask DisposeAsync() => await Context.CloseAsync();

@@ -31,7 +31,20 @@ internal sealed class DashboardNode : IAsyncDisposable
     /// <summary>With tokens, nobody is served without one.</summary>
     /// <param name="httpPort">Port of the HTTP door; 0 any.</param>
     /// <param name="tokens">Each a token and its rights.</param>
-    public static async Task<DashboardNode> StartAsync(int httpPort, params (string Token, string Rights)[] tokens)
+    public static Task<DashboardNode> StartAsync(int httpPort, params (string Token, string Rights)[] tokens) => StartAsync(httpPort, 64 << 20, 0, tokens);
+
+    /// <summary>One with little RAM and a disk below it, from which and to which blocks move under load.</summary>
+    public static Task<DashboardNode> StartWithDiskAsync() => StartAsync(0, 8 << 20, 64 << 20, []);
+
+    /// <summary>The same, with a disk on which the bytes of any block are coded.</summary>
+    public static Task<DashboardNode> StartWithCodecAsync() => StartAsync(0, 8 << 20, 64 << 20, [], options =>
+    {
+        options.Engine.Disk.EncodeShare = 1;
+        options.Codecs.Rules.Add(new CodecRuleOptions { Layout = CodecRuleOptions.Opaque, Disk = CodecRuleOptions.Opaque });
+    });
+
+    private static async Task<DashboardNode> StartAsync(
+        int httpPort, long arenaBytes, long diskBytes, (string Token, string Rights)[] tokens, Action<NodeOptions>? configure = null)
     {
         var directory = new TemporaryDirectory();
         try
@@ -44,7 +57,13 @@ internal sealed class DashboardNode : IAsyncDisposable
                 Native = { Port = 0 },
                 Resp = { Port = 0 },
                 Log = { Level = LogLevel.Warning },
-                Engine = { ArenaBytes = 64 << 20, RemoveArenaOnStop = true, StopBudget = TimeSpan.Zero },
+                Engine =
+                {
+                    ArenaBytes = arenaBytes,
+                    Disk = { CapacityBytes = diskBytes },
+                    RemoveArenaOnStop = true,
+                    StopBudget = TimeSpan.Zero,
+                },
             };
             if (tokens.Length > 0)
             {
@@ -52,6 +71,7 @@ internal sealed class DashboardNode : IAsyncDisposable
                     Path.Combine(directory.Path, "tokens.json"), tokens.Select(entry => new TestToken("default", entry.Token, entry.Rights)));
             }
 
+            configure?.Invoke(options);
             return new DashboardNode(directory, await KvMeshNode.StartAsync(options, CancellationToken.None));
         }
         catch
@@ -61,7 +81,7 @@ internal sealed class DashboardNode : IAsyncDisposable
         }
     }
 
-    public AdminClient Admin(string? token = null) => new(Http, token);
+    public AdminClient Admin(string? token = null) => PatientAdmin.Of(Http, token);
 
     public Task StopAsync() => _node.StopAsync(CancellationToken.None);
 

@@ -1,5 +1,6 @@
 using KvMesh.Client.Admin;
 using KvMesh.Dashboard.Access;
+using KvMesh.Protocol.Admin;
 using KvMesh.TestKit;
 using Microsoft.Playwright;
 
@@ -11,11 +12,6 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
 {
     private const string Token = "an-operators-token";
     private const string WeakToken = "a-readers-token";
-
-    /// <summary>Names what makes the page scroll sideways.</summary>
-    private const string WiderThanThePage =
-        "[...document.querySelectorAll('body *')].filter(e => document.documentElement.scrollWidth > innerWidth && e.getBoundingClientRect().right > innerWidth)" +
-        ".map(e => e.tagName + '.' + e.className).join(' ')";
 
     [Theory]
     [InlineData(1280, ColorScheme.Light)]
@@ -39,20 +35,84 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
 
         // With the load gone both must come to rest at the same figures.
         await WaitUntilNobodyIsConnectedAsync(admin);
-        var status = await admin.GetStatusAsync(CancellationToken.None);
-        await visitor.FigureAsync("#tile-read", read => read == status.Traffic.ReadBytes, $"{status.Traffic.ReadBytes} as in /api/v1/status");
-        await visitor.FigureAsync("#tile-written", written => written == status.Traffic.WrittenBytes, $"{status.Traffic.WrittenBytes} as in /api/v1/status");
-        var tenant = Assert.Single(await admin.GetTenantsAsync(CancellationToken.None));
-        await visitor.FigureAsync("#tile-blocks", blocks => blocks == tenant.Blocks, $"{tenant.Blocks} as in /api/v1/tenants");
-        await visitor.FigureAsync("#tier-host", used => used == status.Tiers[0].UsedBytes, $"{status.Tiers[0].UsedBytes} as in /api/v1/status");
+        await visitor.AgreesAsync("#tile-read", async () => (await admin.GetStatusAsync(CancellationToken.None)).Traffic.ReadBytes);
+        await visitor.AgreesAsync("#tile-written", async () => (await admin.GetStatusAsync(CancellationToken.None)).Traffic.WrittenBytes);
+        await visitor.AgreesAsync("#tile-blocks", async () => Assert.Single(await admin.GetTenantsAsync(CancellationToken.None)).Blocks);
+        await visitor.AgreesAsync("#tier-host", async () => (await admin.GetStatusAsync(CancellationToken.None)).Tiers[0].UsedBytes);
         await visitor.FigureAsync("#tile-mismatches", mismatches => mismatches == 0, "no mismatch");
 
-        Assert.True(await visitor.Page.EvaluateAsync<bool>("document.querySelector('#panel-throughput path.line').getAttribute('d').includes('L')"), "The chart has no line.");
-        Assert.Equal("", await visitor.Page.EvaluateAsync<string>(WiderThanThePage));
+        // Seconds that a busy node has missed break the line.
+        await visitor.Page.WaitForFunctionAsync("document.querySelector('#panel-throughput path.line').getAttribute('d').includes('L')");
+        Assert.Equal("", await visitor.WiderThanThePageAsync());
         Assert.Equal(scheme == ColorScheme.Dark ? "dark" : "light", await visitor.Page.EvaluateAsync<string>("getComputedStyle(document.documentElement).colorScheme"));
         Assert.All(visitor.Requests, request => Assert.Equal(node.Http.Authority, request.Authority));
         Assert.Empty(visitor.Complaints);
-        await KeepPictureAsync(visitor, $"{width}-{scheme.ToString().ToLowerInvariant()}");
+        await visitor.KeepPictureAsync($"{width}-{scheme.ToString().ToLowerInvariant()}");
+    }
+
+    [Fact]
+    public async Task Evictions_prefixes_latency_and_the_disk_agree_with_the_api()
+    {
+        await using var node = await DashboardNode.StartWithDiskAsync();
+        using var admin = node.Admin();
+        await using var visitor = await browser.VisitAsync();
+        await visitor.Page.GotoAsync(node.Dashboard.AbsoluteUri);
+
+        await using (await RespLoad.StartAsync(node.Resp))
+        {
+            await visitor.FigureAsync("#evicted-host", blocks => blocks > 0, "blocks leave RAM");
+            await visitor.FigureAsync("#tier-disk", bytes => bytes > 0, "blocks come to the disk");
+
+            // What the page shows of a second stays in the node's history for ten minutes.
+            var median = await visitor.FigureAsync("#tile-latency", microseconds => microseconds > 0, "gets are timed");
+            await Eventually.Holds(
+                async () => (await admin.GetHistoryAsync(600, CancellationToken.None)).Samples.Any(sample => sample.Get?.P50Microseconds == median),
+                $"the median of {median} µs that the page shows in /api/v1/history");
+        }
+
+        await WaitUntilNobodyIsConnectedAsync(admin);
+        foreach (var tier in new[] { "host", "disk" })
+        {
+            async Task<TierStatus> Told() => (await admin.GetStatusAsync(CancellationToken.None)).Tiers.Single(each => each.Name == tier);
+            await visitor.AgreesAsync($"#evicted-{tier}", async () => (await Told()).Evictions);
+            await visitor.AgreesAsync($"#tier-{tier} .meter-figures", async () => (await Told()).UsedBytes);
+            await visitor.AgreesAsync($"#tier-{tier} .meter-note", async () => (await Told()).Blocks);
+        }
+
+        // The node groups its blocks anew while somebody asks, and the page asks now and then.
+        await visitor.Page.Locator("#panel-prefixes tbody tr").Nth(1).WaitForAsync();
+        await visitor.AgreesAsync(
+            "the top prefixes",
+            page => page.EvaluateAsync<string>(
+                "[...document.querySelectorAll('#panel-prefixes tbody tr')].map(row => [row.querySelector('code').title, row.querySelector('.blocks [data-value]').dataset.value, " +
+                "row.querySelector('.hits [data-value]').dataset.value].join(' ')).join(', ')"),
+            async () => string.Join(", ", (await admin.GetPrefixesAsync(8, CancellationToken.None)).Prefixes.Select(each => $"{each.Prefix} {each.Blocks} {each.Hits}")));
+        Assert.Equal(2, await visitor.Page.Locator("#panel-prefixes tbody tr").CountAsync());
+        Assert.Empty(visitor.Complaints);
+        await visitor.KeepPictureAsync("disk");
+    }
+
+    [Fact]
+    public async Task Blocks_that_are_kept_in_fewer_bytes_agree_with_the_api()
+    {
+        await using var node = await DashboardNode.StartWithCodecAsync();
+        using var admin = node.Admin();
+        await using var visitor = await browser.VisitAsync(390);
+        await visitor.Page.GotoAsync(node.Dashboard.AbsoluteUri);
+
+        await using (await RespLoad.StartAsync(node.Resp, isRepetitive: true))
+        {
+            await visitor.FigureAsync("#codec-disk-opaque .meter-note", blocks => blocks > 0, "blocks are encoded");
+        }
+
+        await WaitUntilNobodyIsConnectedAsync(admin);
+        async Task<CodecStatus> Told() =>
+            (await admin.GetStatusAsync(CancellationToken.None)).Codings!.Single(each => each.Tier == "disk").Coding.Codecs.Single(codec => codec.Name == "opaque");
+        await visitor.AgreesAsync("#codec-disk-opaque .meter-note", async () => (await Told()).EncodedBlocks);
+        await visitor.AgreesAsync("#codec-disk-opaque .meter-figures", async () => (await Told()).EncodedFromBytes);
+        Assert.Equal("", await visitor.WiderThanThePageAsync());
+        Assert.Empty(visitor.Complaints);
+        await visitor.KeepPictureAsync("encoded");
     }
 
     [Fact]
@@ -74,7 +134,7 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
         Assert.Contains("does not answer", await visitor.Page.Locator("#offline").InnerTextAsync(), StringComparison.Ordinal);
         await visitor.FigureAsync("#tile-written", bytes => bytes >= written, "the last figures");
         await visitor.NextFrameAsync();
-        await KeepPictureAsync(visitor, "offline");
+        await visitor.KeepPictureAsync("offline");
 
         await using var again = await DashboardNode.StartAsync(node.Http.Port);
         await visitor.Page.Locator("#offline").WaitForAsync(new LocatorWaitForOptions { State = WaitForSelectorState.Detached });
@@ -111,8 +171,9 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
             }
 
             await using var late = await browser.VisitAsync();
-            var refusal = await late.Page.GotoAsync(node.Dashboard.AbsoluteUri);
-            Assert.Equal(503, refusal!.Status);
+
+            // One of the sixteen may have lost its view to a busy machine, and takes it again by itself as soon as it is given back.
+            await Eventually.Holds(async () => (await late.Page.GotoAsync(node.Dashboard.AbsoluteUri))!.Status == 503, "the refusal of one page too many");
             Assert.Contains("All 16 views are taken", await late.Page.Locator("h1").InnerTextAsync(), StringComparison.Ordinal);
 
             await visitors[0].DisposeAsync();
@@ -139,9 +200,9 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
         Assert.Equal(401, (await page.GotoAsync(node.Dashboard.AbsoluteUri))!.Status);
 
         await GiveTokenAsync(page, "not-a-token");
-        Assert.Contains("does not know this token", await page.Locator("#words").InnerTextAsync(), StringComparison.Ordinal);
+        await Words(page, "does not know this token").WaitForAsync();
         await GiveTokenAsync(page, WeakToken);
-        Assert.Contains("admin", await page.Locator("#words").InnerTextAsync(), StringComparison.Ordinal);
+        await Words(page, "admin").WaitForAsync();
         await GiveTokenAsync(page, Token);
         await visitor.NextFrameAsync();
 
@@ -195,15 +256,8 @@ public sealed class DashboardPageTests(DashboardBrowser browser) : IClassFixture
         await page.Locator("#token").FillAsync(token);
         await page.RunAndWaitForResponseAsync(
             () => page.Locator("#token").PressAsync("Enter"), response => response.Url.EndsWith("/sign-in", StringComparison.Ordinal));
-        await page.WaitForLoadStateAsync(LoadState.DOMContentLoaded);
     }
 
-    /// <summary>Leaves a picture for a person to look at, in the folder that <c>KVMESH_SCREENSHOTS</c> names.</summary>
-    private static async Task KeepPictureAsync(Visitor visitor, string name)
-    {
-        if (Environment.GetEnvironmentVariable("KVMESH_SCREENSHOTS") is { Length: > 0 } folder)
-        {
-            await visitor.Page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(folder, $"dashboard-{name}.png"), FullPage = true });
-        }
-    }
+    /// <summary>What the page says. The page before stays for a while after the answer has come, so that only its words tell which it is.</summary>
+    private static ILocator Words(IPage page, string text) => page.Locator("#words", new PageLocatorOptions { HasText = text });
 }

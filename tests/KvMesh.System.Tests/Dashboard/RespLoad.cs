@@ -12,10 +12,13 @@ internal sealed class RespLoad : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly TcpClient _client = new() { NoDelay = true };
     private Task _loop = Task.CompletedTask;
+    private bool _isRepetitive;
 
-    public static async Task<RespLoad> StartAsync(IPEndPoint resp)
+    /// <param name="resp">Where the node listens.</param>
+    /// <param name="isRepetitive">Whether half of each value is zeros.</param>
+    public static async Task<RespLoad> StartAsync(IPEndPoint resp, bool isRepetitive = false)
     {
-        var load = new RespLoad();
+        var load = new RespLoad { _isRepetitive = isRepetitive };
         await load._client.ConnectAsync(resp);
         load._loop = Task.Run(load.RunAsync);
         return load;
@@ -33,13 +36,13 @@ internal sealed class RespLoad : IAsyncDisposable
     {
         var stream = _client.GetStream();
         var value = new byte[ValueBytes];
-        new Random(7).NextBytes(value);
+        new Random(7).NextBytes(_isRepetitive ? value.AsSpan(ValueBytes / 2) : value);
         var reply = new byte[ValueBytes + 64];
         try
         {
             for (var round = 0; !_stopping.IsCancellationRequested; round++)
             {
-                var key = $"dashboard:{round % 200}";
+                var key = $"{(round % 3 == 0 ? "chat" : "dashboard")}:{round % 200}";
                 await SendAsync(stream, $"*3\r\n$3\r\nSET\r\n${key.Length}\r\n{key}\r\n${ValueBytes}\r\n", value);
                 await ReadLineAsync(stream, reply);
                 await GetAsync(stream, key, reply);

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KvMesh.Cluster.Membership;
 
 namespace KvMesh.TestKit.Coordination;
@@ -167,28 +168,157 @@ public abstract class MembershipStoreContract
     }
 
     [Fact]
-    public async Task Names_who_is_silent_and_tells_of_its_return()
+    public async Task Names_who_fell_silent_once_and_tells_who_asks_of_its_return()
     {
         await using var store = Connect();
         var a = (await store.JoinAsync(Request("a", "o-a"), None)).Incarnation;
         var b = (await store.JoinAsync(Request("b", "o-b"), None)).Incarnation;
         var limit = TimeSpan.FromMilliseconds(30);
+        ImmutableArray<NodeId> doubted = [NodeId.Parse("b"), NodeId.Parse("nobody")];
         StoreMark mark = default;
         await Eventually.Holds(
             async () =>
             {
                 PassTime(TimeSpan.FromMilliseconds(10));
-                var reply = await BeatAsync(store, "a", a, "o-a", limit, mark);
+                var reply = await BeatAsync(store, "a", a, "o-a", limit, mark, doubted: doubted);
                 mark = reply.Mark;
                 return reply.Silent.Contains(NodeId.Parse("b"));
             },
             "b among the silent");
 
+        PassTime(TimeSpan.FromMilliseconds(100));
+        var once = await BeatAsync(store, "a", a, "o-a", limit, mark, doubted: doubted);
         await BeatAsync(store, "b", b, "o-b", limit);
-        var after = await BeatAsync(store, "a", a, "o-a", Never, mark);
+        var after = await BeatAsync(store, "a", a, "o-a", Never, once.Mark, doubted: doubted);
 
-        Assert.Contains(after.Members, member => member.Record.Id.Value == "b" && !member.HasLeft);
+        Assert.DoesNotContain(NodeId.Parse("b"), once.Silent);
+        Assert.Empty(once.Heard);
+        Assert.Equal(NodeId.Parse("b"), Assert.Single(after.Heard));
+        Assert.Empty(after.Members);
         Assert.Empty(after.Silent);
+    }
+
+    [Fact]
+    public async Task Who_reads_everything_is_told_of_all_that_are_silent()
+    {
+        await using var store = Connect();
+        var a = (await store.JoinAsync(Request("a", "o-a"), None)).Incarnation;
+        await store.JoinAsync(Request("b", "o-b"), None);
+        var limit = TimeSpan.FromMilliseconds(30);
+
+        await Eventually.Holds(
+            async () =>
+            {
+                PassTime(TimeSpan.FromMilliseconds(10));
+                var reply = await BeatAsync(store, "a", a, "o-a", limit);
+                return reply.Silent.Contains(NodeId.Parse("b")) && reply.Members.Any(member => member is { IsSilent: true, Record.Id.Value: "b" });
+            },
+            "b among the silent");
+        PassTime(TimeSpan.FromHours(0.5));
+        var again = await BeatAsync(store, "a", a, "o-a", limit);
+
+        Assert.Contains(NodeId.Parse("b"), again.Silent);
+        Assert.Contains(again.Members, member => member is { IsSilent: false, Record.Id.Value: "a" });
+    }
+
+    [Fact]
+    public async Task A_late_beat_and_the_same_record_again_are_no_change()
+    {
+        await using var store = Connect();
+        var a = (await store.JoinAsync(Request("a", "o-a"), None)).Incarnation;
+        var b = (await store.JoinAsync(Request("b", "o-b"), None)).Incarnation;
+        var mark = (await BeatAsync(store, "a", a, "o-a")).Mark;
+
+        for (var beat = 0; beat < 20; beat++)
+        {
+            PassTime(TimeSpan.FromMilliseconds(10));
+            await BeatAsync(store, "b", b, "o-b", TimeSpan.FromTicks(1), changed: Request("b", "o-b").Record with { Incarnation = b });
+        }
+
+        var after = await BeatAsync(store, "a", a, "o-a", Never, mark);
+        Assert.Empty(after.Members);
+        Assert.Equal(mark.Version, after.Mark.Version);
+    }
+
+    [Fact]
+    public async Task A_sign_of_life_counts_as_a_beat_and_changes_nothing()
+    {
+        await using var store = Connect();
+        var a = (await store.JoinAsync(Request("a", "o-a"), None)).Incarnation;
+        var b = (await store.JoinAsync(Request("b", "o-b"), None)).Incarnation;
+        var mark = (await BeatAsync(store, "a", a, "o-a")).Mark;
+        var seen = (await store.JoinAsync(Request("b", "other"), None)).Holder!.Mark;
+
+        await Eventually.Holds(
+            async () =>
+            {
+                PassTime(TimeSpan.FromMilliseconds(10));
+                Assert.Equal(BeatOutcome.Member, await store.RenewAsync(NodeId.Parse("b"), b, "o-b", None));
+                return (await store.JoinAsync(Request("b", "other"), None)).Holder!.Mark != seen;
+            },
+            "a mark that changed with a sign of life");
+
+        Assert.Empty((await BeatAsync(store, "a", a, "o-a", seen: mark)).Members);
+        Assert.Equal(BeatOutcome.Fenced, await store.RenewAsync(NodeId.Parse("b"), b + 1, "o-b", None));
+        Assert.Equal(BeatOutcome.Fenced, await store.RenewAsync(NodeId.Parse("b"), b, "another", None));
+        Assert.Equal(BeatOutcome.Unknown, await store.RenewAsync(NodeId.Parse("nobody"), 1, "o", None));
+    }
+
+    [Fact]
+    public async Task Who_is_not_known_reads_nothing_before_it_joins()
+    {
+        await using var store = Connect();
+        await store.JoinAsync(Request("a", "o-a"), None);
+
+        var unknown = await BeatAsync(store, "b", 7, "o-b");
+        await store.JoinAsync(Request("b", "o-b", incarnation: 7) with { IsReturn = true }, None);
+        var known = await BeatAsync(store, "b", 7, "o-b");
+
+        Assert.Equal(BeatOutcome.Unknown, unknown.Outcome);
+        Assert.Empty(unknown.Members);
+        Assert.False(unknown.IsComplete);
+        Assert.Equal(known.Mark.Lineage, unknown.Mark.Lineage);
+        Assert.Equal(2, known.Members.Length);
+    }
+
+    [Fact]
+    public async Task A_store_in_which_many_are_late_says_that_it_is_behind()
+    {
+        await using var store = Connect();
+        var a = (await store.JoinAsync(Request("a", "o-a"), None)).Incarnation;
+        var others = new Dictionary<string, long>();
+        foreach (var id in new[] { "b", "c", "d" })
+        {
+            others[id] = (await store.JoinAsync(Request(id, $"o-{id}"), None)).Incarnation;
+        }
+
+        // Three of four are silent, and have not been for long; once nobody remembers when they beat, they are silent.
+        var limit = TimeSpan.FromMilliseconds(400);
+        ImmutableArray<NodeId> doubted = [NodeId.Parse("b")];
+        await Eventually.Holds(
+            async () =>
+            {
+                PassTime(TimeSpan.FromMilliseconds(10));
+                var reply = await BeatAsync(store, "a", a, "o-a", limit, doubted: doubted);
+                if (reply is { IsBehind: false, Silent.Length: 3 })
+                {
+                    // A busy machine has slept through the time between: once more.
+                    foreach (var (id, incarnation) in others)
+                    {
+                        await store.RenewAsync(NodeId.Parse(id), incarnation, $"o-{id}", None);
+                    }
+                }
+
+                return reply.IsBehind;
+            },
+            "a store that is behind");
+        await Eventually.Holds(
+            async () =>
+            {
+                PassTime(TimeSpan.FromMilliseconds(10));
+                return (await BeatAsync(store, "a", a, "o-a", limit, doubted: doubted)) is { IsBehind: false, Silent.Length: 3 };
+            },
+            "a store that is not behind any more");
     }
 
     [Fact]
@@ -247,6 +377,7 @@ public abstract class MembershipStoreContract
         new(new NodeRecord { Id = NodeId.Parse(id), Incarnation = incarnation, NativeAddress = address }, owner);
 
     private static async Task<BeatReply> BeatAsync(
-        IMembershipStore store, string id, long incarnation, string owner, TimeSpan? silentAfter = null, StoreMark seen = default, NodeRecord? changed = null) =>
-        await store.BeatAsync(new BeatRequest(NodeId.Parse(id), incarnation, owner, changed, silentAfter ?? Never, seen), None);
+        IMembershipStore store, string id, long incarnation, string owner, TimeSpan? silentAfter = null, StoreMark seen = default, NodeRecord? changed = null,
+        ImmutableArray<NodeId>? doubted = null) =>
+        await store.BeatAsync(new BeatRequest(NodeId.Parse(id), incarnation, owner, changed, silentAfter ?? Never, seen) { Doubted = doubted ?? [] }, None);
 }

@@ -6,19 +6,31 @@ public sealed class RestartableRedis : IAsyncDisposable
     private const int Attempts = 5;
 
     private readonly TemporaryDirectory _directory = new();
+    private readonly string[] _program;
+    private readonly string _host;
     private readonly string[] _further;
     private ChildProcess? _process;
 
-    private RestartableRedis(string[] further) => _further = further;
+    private RestartableRedis(string[] program, string host, string[] further)
+    {
+        _program = [.. program, "redis-server"];
+        _host = host;
+        _further = further;
+    }
 
     public int Port { get; private set; }
 
-    public string Address => $"127.0.0.1:{Port}";
+    public string Address => $"{_host}:{Port}";
 
     /// <param name="further">Options of the server beside those that every test needs.</param>
-    public static async Task<RestartableRedis> StartAsync(params string[] further)
+    public static Task<RestartableRedis> StartAsync(params string[] further) => StartAsync([], "127.0.0.1", further);
+
+    /// <inheritdoc cref="StartAsync(string[])"/>
+    /// <param name="program">Command behind which the server runs.</param>
+    /// <param name="host">IP address where it listens.</param>
+    public static async Task<RestartableRedis> StartAsync(string[] program, string host, params string[] further)
     {
-        var redis = new RestartableRedis(further);
+        var redis = new RestartableRedis(program, host, further);
         for (var attempt = 1; ; attempt++)
         {
             redis.Port = FreePort.Next();
@@ -75,8 +87,8 @@ public sealed class RestartableRedis : IAsyncDisposable
     private async Task BeginAsync()
     {
         string[] arguments =
-            ["--port", $"{Port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--databases", "1", "--dir", _directory.Path, .. _further];
-        _process = ChildProcess.Start("redis-server", arguments);
+            ["--port", $"{Port}", "--bind", _host, "--protected-mode", "no", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--databases", "1", "--dir", _directory.Path, .. _further];
+        _process = ChildProcess.Start(_program[0], [.. _program[1..], .. arguments]);
         await _process.WaitForLineAsync(line => line.Contains("eady to accept connections", StringComparison.Ordinal), "ready line", Eventually.Patience);
     }
 }

@@ -37,6 +37,13 @@ public sealed class MemoryTier(string name = "memory") : IBlockTier
     public void StoreContent(ReadOnlySpan<byte> key, byte[] payload, ReadOnlySpan<byte> parent = default) =>
         Store(Tenant.DefaultName, key, payload, BlockTraits.Content("model", "1", parent));
 
+    /// <summary>Content that has lost something.</summary>
+    public void StoreLossy(ReadOnlySpan<byte> key, byte[] payload, Loss loss)
+    {
+        StoreContent(key, payload);
+        _blocks[NameOf(Tenant.DefaultName, key)] = _blocks[NameOf(Tenant.DefaultName, key)] with { Loss = loss };
+    }
+
     public void Remove(ReadOnlySpan<byte> key) => _blocks.TryRemove(NameOf(Tenant.DefaultName, key), out _);
 
     public bool Has(ReadOnlySpan<byte> key) => _blocks.ContainsKey(NameOf(Tenant.DefaultName, key));
@@ -71,6 +78,11 @@ public sealed class MemoryTier(string name = "memory") : IBlockTier
             return FetchOutcome.FalseHit;
         }
 
+        if (stored.Loss is not null && intake.LosslessOnly)
+        {
+            return FetchOutcome.Lossy;
+        }
+
         var table = new uint[ChecksumTable.EntryCount(stored.Payload.Length)];
         ChecksumTable.Compute(stored.Payload, table);
         var origin = new BlockOrigin
@@ -78,6 +90,7 @@ public sealed class MemoryTier(string name = "memory") : IBlockTier
             PayloadBytes = stored.Payload.Length,
             TableChecksum = ChecksumTable.Seal(table),
             ExpiresAt = stored.ExpiresAt,
+            Loss = stored.Loss,
             Traits = new BlockTraits
             {
                 IsContent = stored.IsContent, Model = stored.Model, Revision = stored.Revision, ParentKey = stored.Parent, CompanionOf = stored.CompanionOf,
@@ -103,5 +116,8 @@ public sealed class MemoryTier(string name = "memory") : IBlockTier
     private static string NameOf(string tenant, ReadOnlySpan<byte> key) => $"{tenant}/{Convert.ToHexString(key)}";
 
     private sealed record StoredBlock(
-        byte[] Payload, string Model, string Revision, byte[] Parent, byte[] CompanionOf, bool IsContent, long ExpiresAt);
+        byte[] Payload, string Model, string Revision, byte[] Parent, byte[] CompanionOf, bool IsContent, long ExpiresAt)
+    {
+        public Loss? Loss { get; init; }
+    }
 }

@@ -135,6 +135,24 @@ public abstract class SequenceStoreContract
     }
 
     [Fact]
+    public async Task A_fork_may_be_stricter_than_its_origin_and_never_looser()
+    {
+        await using var red = await HostAsync("red");
+        await using var blue = await HostAsync("blue");
+        var epoch = await OpenAsync(red, "chat");
+        await AppendAsync(red, "chat", epoch, 0, 2);
+        Assert.True(Ok(await blue.ExecuteAsync(Id("chat"), Fork("strict", 8) with { LosslessOnly = true }, default)).LosslessOnly);
+        Assert.False(Ok(await blue.FindAsync(Id("chat"), default)).LosslessOnly);
+        Assert.True(Ok(await red.ExecuteAsync(Id("strict"), Fork("stricter", 4), default)).LosslessOnly);
+        Assert.False(Ok(await red.ExecuteAsync(Id("chat"), Fork("loose", 4), default)).LosslessOnly);
+
+        // Whoever takes it may make it so; nobody takes that back.
+        Assert.True(Ok(await blue.ExecuteAsync(Id("chat"), SequenceCommands.Open() with { LosslessOnly = true }, default)).LosslessOnly);
+        Assert.True(Ok(await red.ExecuteAsync(Id("chat"), SequenceCommands.Open(), default)).LosslessOnly);
+        Assert.True(Ok(await blue.FindAsync(Id("chat"), default)).LosslessOnly);
+    }
+
+    [Fact]
     public async Task A_fork_of_a_fork_finds_every_row()
     {
         await using var host = await HostAsync("red");
@@ -256,6 +274,50 @@ public abstract class SequenceStoreContract
         });
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(20261122)]
+    public async Task What_many_nodes_hold_and_what_is_used_is_never_more_than_the_quota(int seed)
+    {
+        var random = new Random(seed);
+        var store = await ConnectAsync();
+        var limit = new SequenceUsage(400, 4_000, 1_000_000);
+        var (held, entries) = (new Dictionary<string, SequenceUsage>(), new Dictionary<string, SequenceEntry>());
+        for (var step = 1; step <= 400; step++)
+        {
+            var node = $"node-{random.Next(30)}";
+            List<SequenceEntry> changed = [];
+            if (held.GetValueOrDefault(node) is { Sequences: > 0 } share)
+            {
+                // It spends some of what it holds on a sequence, or ends one.
+                var name = $"s{random.Next(100)}";
+                var before = entries.GetValueOrDefault(name).Usage;
+                var usage = random.Next(4) == 0 ? default : new SequenceUsage(1, random.Next(10), random.Next(1_000));
+                if ((usage - before).FitsInto(share))
+                {
+                    changed.Add(entries[name] = new SequenceEntry(name, step, usage, long.MaxValue / 4, SequenceOrigin.None));
+                }
+            }
+
+            var want = random.Next(5) == 0 ? default : new SequenceUsage(random.Next(40), random.Next(400), random.Next(100_000));
+            var reply = await store.ReportAsync(
+                new TenantReport(_tenant, node, changed, default, want, limit, TimeSpan.FromMinutes(5), TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds()), default);
+
+            Assert.Equal(StoreStatus.Ok, reply.Status);
+            held[node] = reply.Given;
+            var used = entries.Values.Aggregate(default(SequenceUsage), (sum, entry) => sum + entry.Usage);
+            var all = held.Values.Aggregate(used, (sum, share) => sum + share);
+            Assert.Equal(used, reply.Used);
+            Assert.True(all.FitsInto(limit), $"Seed {seed}, step {step}: {all} of {limit}.");
+        }
+
+        // What the others hold is taken from what one may have, and nothing else is.
+        var others = held.Where(pair => pair.Key != "node-0").Aggregate(default(SequenceUsage), (sum, pair) => sum + pair.Value);
+        var rest = await store.ReportAsync(
+            new TenantReport(_tenant, "node-0", [], limit, default, limit, TimeSpan.FromMinutes(5), TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds()), default);
+        Assert.Equal(limit - rest.Used - others, rest.Given);
+    }
+
     [Fact]
     public async Task Segments_and_pins_count_too()
     {
@@ -298,6 +360,27 @@ public abstract class SequenceStoreContract
         Ok(await host.ExecuteAsync(Id("brief"), SequenceCommands.Open(), default));
     }
 
+    [Theory]
+    [InlineData(2)]
+    [InlineData(-2)]
+    public async Task A_node_whose_clock_is_off_takes_a_sequence_that_lives_and_does_not_begin_it_anew(int hours)
+    {
+        await using var red = await HostAsync("red");
+        var opened = Ok(await red.ExecuteAsync(Id("chat"), SequenceCommands.Open() with { IdleLimit = TimeSpan.FromHours(1) }, default));
+        await AppendAsync(red, "chat", opened.Epoch, 0, 3);
+        await using var off = new SequenceHost(
+            await ConnectAsync(), new SequenceHostOptions { Node = "off" }, new ShiftedTime(TimeSpan.FromHours(hours)), NullLoggerFactory.Instance);
+
+        var found = Ok(await off.ExecuteAsync(Id("chat"), SequenceCommands.Open() with { IdleLimit = TimeSpan.FromHours(1) }, default));
+
+        Assert.Equal((12, 3), (found.Blocks, found.Segments));
+        Assert.True(found.Epoch > opened.Epoch);
+        await AppendAsync(off, "chat", found.Epoch, 12, 1);
+        await off.KeepUpAsync(isThorough: true, default);
+        Assert.Equal("chat", Assert.Single((await red.ListAsync(_tenant, "", 5, default)).Sequences).Name);
+        Assert.Equal(16, Ok(await red.FindAsync(Id("chat"), default)).Blocks);
+    }
+
     [Fact]
     public async Task A_head_of_a_later_version_keeps_what_this_one_does_not_know()
     {
@@ -308,7 +391,7 @@ public abstract class SequenceStoreContract
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
         byte[] unknown = [100, 7];
         var written = await store.WriteAsync(
-            Id("chat"), new SequenceWrite(stored with { Version = 2, Unknown = unknown }, 1, default, 0, stored.ExpiresAt, now), default);
+            Id("chat"), new SequenceWrite(stored with { Version = 2, Unknown = unknown }, 1, stored.Stamp, default, 0, stored.ExpiresAt, now), default);
         Assert.Equal(StoreStatus.Ok, written.Status);
 
         Ok(await host.ExecuteAsync(Id("chat"), new ResumeSequence(), default));
@@ -325,11 +408,16 @@ public abstract class SequenceStoreContract
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
         foreach (var expected in new[] { 0L, 2, 3 })
         {
-            var refused = await store.WriteAsync(Id("chat"), new SequenceWrite(stored with { Version = 9 }, expected, default, 0, stored.ExpiresAt, now), default);
+            var refused = await store.WriteAsync(Id("chat"), new SequenceWrite(stored with { Version = 9 }, expected, stored.Stamp, default, 0, stored.ExpiresAt, now), default);
             Assert.Equal((StoreStatus.Conflict, 1), (refused.Status, refused.Head!.Version));
         }
 
-        var none = await store.WriteAsync(Id("nothing"), new SequenceWrite(stored with { Version = 9 }, 8, default, 0, stored.ExpiresAt, now), default);
+        // Another history that has come as far.
+        var other = await store.WriteAsync(
+            Id("chat"), new SequenceWrite(stored with { Version = 2 }, 1, stored.Stamp ^ 1, default, 0, stored.ExpiresAt, now), default);
+        Assert.Equal((StoreStatus.Conflict, 1), (other.Status, other.Head!.Version));
+
+        var none = await store.WriteAsync(Id("nothing"), new SequenceWrite(stored with { Version = 9 }, 8, stored.Stamp, default, 0, stored.ExpiresAt, now), default);
         Assert.Equal((StoreStatus.Conflict, null), (none.Status, none.Head));
     }
 
@@ -394,6 +482,12 @@ public abstract class SequenceStoreContract
     }
 
     /// <summary>A host whose upkeep runs when the test says so.</summary>
+    /// <summary>A clock that is off by some time and goes as fast as any.</summary>
+    private sealed class ShiftedTime(TimeSpan by) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + by;
+    }
+
     protected sealed class TestHost(ISequenceStore store, SequenceHostOptions options) : ISequenceHost, IAsyncDisposable
     {
         private readonly SequenceHost _host = new(store, options, TimeProvider.System, NullLoggerFactory.Instance);

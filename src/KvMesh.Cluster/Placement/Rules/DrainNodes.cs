@@ -29,7 +29,8 @@ internal sealed class DrainNodes : IPlacementRule
             }
 
             var target = draft.Targets
-                .OrderByDescending(node => draft.BlocksAt(state, node.Record.Id))
+                .OrderBy(node => state.Barred.Contains(node.Record.Id))
+                .ThenByDescending(node => draft.BlocksAt(state, node.Record.Id))
                 .ThenByDescending(node => state.RateAt(node.Record.Id))
                 .ThenByDescending(node => node.RoomBytesLeft)
                 .ThenBy(node => draft.Tie(state, node.Record.Id))

@@ -39,7 +39,7 @@ internal sealed class FollowDemand : IPlacementRule
     private static PlacementOrder? Order(PlanDraft draft, PrefixState state, NodeBudget target, double uses)
     {
         var rate = state.RateAt(target.Record.Id);
-        var isAbandoned = state.Holdings.All(holding => state.RateAt(holding.Node) < AbandonedShare * rate);
+        var isAbandoned = state.Holdings.All(holding => holding.Node == target.Record.Id || state.RateAt(holding.Node) < AbandonedShare * rate);
         var reason = FormattableString.Invariant($"{rate:0.##} requests/s for it enter at {target.Record.Id}")
             + (isAbandoned ? ", and hardly any where it is." : ".");
         return draft.Pull(

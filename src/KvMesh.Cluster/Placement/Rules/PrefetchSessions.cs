@@ -1,16 +1,19 @@
 namespace KvMesh.Cluster.Placement.Rules;
 
-/// <summary>Moves the blocks of a session to the node at which it will go on, just in time.</summary>
-internal sealed class PrefetchSessions : IPlacementRule
+/// <summary>
+/// Moves the blocks of a session to the node at which it will go on, just in time. Those whose return was named come first and make room; a guessed return is worth
+/// free room only.
+/// </summary>
+internal sealed class PrefetchSessions(bool isGuessed) : IPlacementRule
 {
-    public bool IsPromised => true;
+    public bool IsPromised => !isGuessed;
 
     public IReadOnlyList<(PrefixState State, PlacementOrder Order)> Propose(PlanDraft draft)
     {
         var proposals = new List<(PrefixState, PlacementOrder)>();
         foreach (var session in draft.Input.Sessions)
         {
-            if (session.ReturnsAt is not { } returnsAt || draft.PrefixOf(session) is not { } state || TargetOf(draft, session, state) is not { } target)
+            if (session.IsReturnGuessed != isGuessed || session.ReturnsAt is not { } returnsAt || draft.PrefixOf(session) is not { } state || TargetOf(draft, session, state) is not { } target)
             {
                 continue;
             }
@@ -23,7 +26,7 @@ internal sealed class PrefetchSessions : IPlacementRule
                 continue;
             }
 
-            var reason = $"Sequence {session.Sequence} is expected at {target.Record.Id} in {Math.Max(0, untilReturn.TotalSeconds):0} s.";
+            var reason = $"Sequence {session.Sequence} is expected at {target.Record.Id} in {Math.Max(0, untilReturn.TotalSeconds):0} s{(isGuessed ? ", by its earlier rests" : "")}.";
             if (draft.Pull(OrderKind.Prefetch, state, target, 0, state.Prefix.Blocks, pullSeconds / state.Prefix.Blocks, reason) is { } order)
             {
                 proposals.Add((state, order));

@@ -10,7 +10,9 @@ internal sealed class RelieveHolders : IPlacementRule
         var proposals = new List<(PrefixState, PlacementOrder)>();
         foreach (var state in draft.Input.Prefixes)
         {
-            var holders = state.Holdings.Select(holding => draft.NodeOf(holding.Node)).OfType<NodeBudget>().Distinct().ToArray();
+            // A copy that is only begun relieves nobody: it is completed before another one is.
+            var whole = draft.WholeCopies(state).ToArray();
+            var holders = whole.Length > 0 ? whole : [.. state.Holdings.Select(holding => draft.NodeOf(holding.Node)).OfType<NodeBudget>().Distinct()];
             var uses = state.Rate * draft.Options.Horizon.TotalSeconds;
             if (holders.Length == 0 || holders.Length >= draft.Options.MaxReplicas || uses < draft.Options.MinGain
                 || holders.Any(node => node.Load.Utilisation < draft.Options.BusyUtilisation))
@@ -19,8 +21,10 @@ internal sealed class RelieveHolders : IPlacementRule
             }
 
             var target = draft.Targets
-                .Where(node => node.Load.Utilisation < draft.Options.BusyUtilisation && draft.BlocksAt(state, node.Record.Id) == 0)
-                .OrderBy(node => node.Load.Utilisation)
+                .Except(holders)
+                .Where(node => node.Load.Utilisation < draft.Options.BusyUtilisation && draft.BlocksAt(state, node.Record.Id) < state.Prefix.Blocks)
+                .OrderByDescending(node => draft.BlocksAt(state, node.Record.Id))
+                .ThenBy(node => node.Load.Utilisation)
                 .ThenByDescending(node => node.RoomBytesLeft)
                 .ThenBy(node => draft.Tie(state, node.Record.Id))
                 .FirstOrDefault();

@@ -39,21 +39,26 @@ internal sealed class SpreadLongPrefixes : IPlacementRule
             return;
         }
 
+        int FirstOf(int part) => (int)((long)state.Prefix.Blocks * part / parts);
+        int Begun(NodeBudget node, int part) => draft.EndOfRun(state, node.Record.Id, FirstOf(part)) - FirstOf(part);
+        var parted = Enumerable.Range(whole.Length, parts - whole.Length);
+
         // Whole copies serve the first parts; each of the others goes to a node of its own.
         var others = draft.Targets.Except(whole)
             .OrderBy(node => node.Load.Utilisation)
             .ThenBy(node => draft.Tie(state, node.Record.Id))
-            .ToArray();
+            .ToList();
         for (var part = whole.Length; part < parts; part++)
         {
-            var first = (int)((long)state.Prefix.Blocks * part / parts);
-            var end = (int)((long)state.Prefix.Blocks * (part + 1) / parts);
+            var (first, end) = (FirstOf(part), FirstOf(part + 1));
             if (others.Any(node => draft.EndOfRun(state, node.Record.Id, first) >= end))
             {
                 continue;
             }
 
-            var target = others[part - whole.Length];
+            // A part that a budget cut is gone on with where it was begun, whoever is idle by now.
+            var target = others.OrderByDescending(node => Begun(node, part)).ThenBy(node => parted.Any(other => other != part && Begun(node, other) > 0)).First();
+            others.Remove(target);
             var reason = FormattableString.Invariant($"A pull of it from one node takes {seconds:0.0} s; {parts} nodes share it.");
             var saved = seconds * (parts - 1) / parts / state.Prefix.Blocks;
             if (draft.Pull(OrderKind.Spread, state, target, first, end, saved, reason) is { } order)

@@ -1,26 +1,36 @@
-using System.Globalization;
 using KvMesh.Engine.Blocks;
-using KvMesh.Protocol;
 using KvMesh.Protocol.Admin;
-using KvMesh.Protocol.Keys;
+using Microsoft.Extensions.Hosting;
 
 namespace KvMesh.Gateway.Http.History;
 
 /// <summary>
-/// Groups blocks by what their keys have in common. An answer costs a walk over blocks, so it is kept for a few seconds and
-/// the walk is bounded; what lies beyond is said to be missing.
+/// Groups blocks by what their keys have in common. Answers come from the last walk over the blocks, which others than the one who asks
+/// make: a few hundred blocks at a time with pauses between, and only while somebody asks. A walk is bounded; what lies beyond is said to be missing.
 /// </summary>
-internal sealed class PrefixSampler(NodeView node)
+internal sealed class PrefixSampler(NodeView node) : BackgroundService
 {
     /// <summary>Most groups in an answer.</summary>
     public const int MaxGroups = 1000;
 
     private const int MaxSampledBlocks = 200_000;
-    private const int ScanBatch = 4096;
+
+    /// <summary>Blocks of the first answer, which somebody waits for.</summary>
+    private const int MaxAwaitedBlocks = 8192;
+
+    /// <summary>A slice takes some tenths of a millisecond: three percent of a core while a walk lasts.</summary>
+    private const int SliceBlocks = 512;
+    private const int SlicePlaces = 16 * 1024;
+    private static readonly TimeSpan SlicePause = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan Freshness = TimeSpan.FromSeconds(5);
 
+    /// <summary>Age above which an answer is not worth giving: nobody had asked for a while.</summary>
+    private static readonly TimeSpan Shelf = TimeSpan.FromSeconds(20);
+
     private readonly Lock _lock = new();
+    private readonly SemaphoreSlim _wanted = new(0, 1);
     private PrefixList? _latest;
+    private bool _isWalking;
 
     /// <summary>The groups with most hits, of one tenant or of all.</summary>
     public PrefixList Top(int count, Tenant? tenant)
@@ -28,82 +38,89 @@ internal sealed class PrefixSampler(NodeView node)
         PrefixList list;
         lock (_lock)
         {
-            if (_latest is null || node.Time.GetUtcNow() - _latest.TakenAt > Freshness)
+            var age = _latest is null ? TimeSpan.MaxValue : node.Time.GetUtcNow() - _latest.TakenAt;
+            if (age > Shelf)
             {
-                _latest = Sample();
+                _latest = WalkAwaited();
+                age = _latest.IsComplete ? TimeSpan.Zero : TimeSpan.MaxValue;
             }
 
-            list = _latest;
+            if (age > Freshness && !_isWalking)
+            {
+                _isWalking = true;
+                _wanted.Release();
+            }
+
+            list = _latest!;
         }
 
         var visible = list.Prefixes.Where(prefix => tenant is null || prefix.Tenant == tenant.Name);
         return list with { Prefixes = [.. visible.Take(count)] };
     }
 
-    private PrefixList Sample()
+    public override void Dispose()
     {
-        var groups = new Dictionary<GroupKey, GroupSum>();
-        long sampled = 0;
+        base.Dispose();
+        _wanted.Dispose();
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (true)
+        {
+            await _wanted.WaitAsync(stoppingToken).ConfigureAwait(false);
+            try
+            {
+                var list = await WalkAsync(stoppingToken).ConfigureAwait(false);
+                lock (_lock)
+                {
+                    _latest = list;
+                }
+            }
+            finally
+            {
+                lock (_lock)
+                {
+                    _isWalking = false;
+                }
+            }
+        }
+    }
+
+    private async Task<PrefixList> WalkAsync(CancellationToken cancellationToken)
+    {
+        var groups = new PrefixGroups();
         var isComplete = true;
         foreach (var tenant in node.Engine.Tenants.All)
         {
+            BlockVisitor visit = (key, in info) => groups.Add(tenant, key, info);
             long cursor = 0;
             do
             {
-                cursor = node.Engine.Scan(tenant, cursor, ScanBatch, (key, info) =>
-                {
-                    sampled++;
-                    Count(groups, KeyOf(tenant.Name, key.Span, info), info);
-                });
+                cursor = node.Engine.Scan(tenant, cursor, SliceBlocks, SlicePlaces, visit);
+                await Task.Delay(SlicePause, node.Time, cancellationToken).ConfigureAwait(false);
             }
-            while (cursor != 0 && sampled < MaxSampledBlocks);
+            while (cursor != 0 && groups.Blocks < MaxSampledBlocks);
 
             isComplete &= cursor == 0;
         }
 
-        var prefixes = groups
-            .OrderByDescending(group => group.Value.Hits)
-            .ThenByDescending(group => group.Value.Bytes)
-            .Take(MaxGroups * 4)
-            .Select(group => View(group.Key, group.Value));
-        return new PrefixList(node.Time.GetUtcNow(), sampled, isComplete, [.. prefixes]);
+        return View(groups, isComplete);
     }
 
-    private static void Count(Dictionary<GroupKey, GroupSum> groups, GroupKey key, in BlockInfo info)
+    private PrefixList WalkAwaited()
     {
-        var sum = groups.GetValueOrDefault(key);
-        groups[key] = new GroupSum(sum.Hits + info.Hits, sum.Blocks + 1, sum.Bytes + info.PayloadBytes);
-    }
-
-    private static GroupKey KeyOf(string tenant, ReadOnlySpan<byte> key, in BlockInfo info)
-    {
-        if (key.Length > Limits.ChainHashBytes && BlockScope.TryParse(key[..^Limits.ChainHashBytes], out var model, out var revision))
+        var groups = new PrefixGroups();
+        var isComplete = true;
+        foreach (var tenant in node.Engine.Tenants.All)
         {
-            var part = BitConverter.ToUInt32(key[^(Limits.ChainHashBytes + sizeof(uint))..]);
-            return new GroupKey(tenant, "native", model, revision, $"part {part.ToString(CultureInfo.InvariantCulture)}");
+            var left = (int)Math.Max(1, MaxAwaitedBlocks - groups.Blocks);
+            isComplete &= node.Engine.Scan(tenant, 0, left, int.MaxValue, (key, in info) => groups.Add(tenant, key, info)) == 0;
         }
 
-        if (LmcacheKey.TryParse(key, out var parsed))
-        {
-            var before = key[..parsed.Hash.GetOffsetAndLength(key.Length).Offset].TrimEnd((byte)'@');
-            return new GroupKey(tenant, "opaque", RequestFields.TextOf(key[parsed.Model]) ?? "", "", RequestFields.TextOf(before) ?? "");
-        }
-
-        return new GroupKey(tenant, "opaque", info.Model, info.Revision, CommonPart(key));
+        return View(groups, isComplete);
     }
 
-    /// <summary>An opaque key up to its last separator; keys of one producer differ behind it.</summary>
-    private static string CommonPart(ReadOnlySpan<byte> key)
-    {
-        var end = key.LastIndexOfAny("@:/|#"u8);
-        var common = end > 0 ? key[..end] : [];
-        return RequestFields.TextOf(common) ?? Convert.ToHexStringLower(common[..Math.Min(common.Length, 32)]);
-    }
-
-    private static PrefixStatus View(GroupKey key, GroupSum sum) =>
-        new(key.Tenant, key.Kind, key.Model, key.Revision, key.Prefix, sum.Hits, sum.Blocks, sum.Bytes);
-
-    private readonly record struct GroupKey(string Tenant, string Kind, string Model, string Revision, string Prefix);
-
-    private readonly record struct GroupSum(long Hits, long Blocks, long Bytes);
+    private PrefixList View(PrefixGroups groups, bool isComplete) =>
+        new(node.Time.GetUtcNow(), groups.Blocks, isComplete && !groups.IsFull, groups.Top(MaxGroups * 4));
 }

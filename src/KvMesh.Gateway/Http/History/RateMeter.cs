@@ -1,3 +1,4 @@
+using KvMesh.Engine.FarTiers;
 using KvMesh.Engine.Telemetry;
 using KvMesh.Gateway.Telemetry;
 using KvMesh.Protocol.Admin;
@@ -43,7 +44,8 @@ internal sealed class RateMeter
             Latency(gets.Since(_gets)),
             Latency(puts.Since(_puts)),
             _node.Connections().Count,
-            engine.Integrity.Mismatches);
+            engine.Integrity.Mismatches,
+            [.. engine.FarTiers.Select(tier => FarTier(tier, engine, reads, seconds))]);
 
         (_takenAt, _engine, _gets, _puts) = (now, engine, gets, puts);
         return sample;
@@ -52,6 +54,18 @@ internal sealed class RateMeter
     private static TierSample Tier(TierSnapshot tier, TierSnapshot? before, long reads, double seconds) => new(
         tier.Name, tier.UsedBytes, tier.CapacityBytes, tier.Blocks, Ratio(tier.Hits - (before?.Hits ?? 0), reads),
         (tier.Evictions - (before?.Evictions ?? 0)) / seconds);
+
+    private FarTierSample FarTier(FarTierSnapshot tier, EngineSnapshot engine, long reads, double seconds)
+    {
+        var before = _engine.FarTiers.FirstOrDefault(earlier => earlier.Name == tier.Name);
+        var foreground = tier.Hits - tier.Background - ((before?.Hits - before?.Background) ?? 0);
+        var given = tier.Name == FarTierNames.Peers
+            ? engine.PeerReadBytes - _engine.PeerReadBytes
+            : tier.OfferedBytes - (before?.OfferedBytes ?? 0);
+        return new FarTierSample(
+            tier.Name, Ratio(foreground, reads), (tier.Hits - (before?.Hits ?? 0)) / seconds, (tier.Failures - (before?.Failures ?? 0)) / seconds,
+            (tier.HitBytes - (before?.HitBytes ?? 0)) / seconds, given / seconds);
+    }
 
     private static double? Ratio(long part, long whole) => whole > 0 ? Math.Clamp((double)part / whole, 0, 1) : null;
 

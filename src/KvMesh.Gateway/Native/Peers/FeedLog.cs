@@ -61,6 +61,17 @@ internal sealed class FeedLog : IDisposable
         }
     }
 
+    /// <summary>
+    /// Tells how a block stands though nothing happened to it. It is looked at under the lock: what happens afterwards has its note behind this one.
+    /// </summary>
+    public void Correct(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        lock (_lock)
+        {
+            Append_NeedsLock(StateOf(_engine, tenant, key, _secret));
+        }
+    }
+
     public void Dispose()
     {
         _stopping.Cancel();
@@ -110,31 +121,25 @@ internal sealed class FeedLog : IDisposable
     {
         var events = new BlockEvent[512];
         var notes = new List<DigestState>(events.Length);
-        try
+        while (!_stopping.IsCancellationRequested)
         {
-            while (!_stopping.IsCancellationRequested)
+            var log = _engine.Events;
+            if (!log.Wait(after, WaitLimit, _stopping.Token))
             {
-                var log = _engine.Events;
-                if (!log.Wait(after, WaitLimit, _stopping.Token))
-                {
-                    continue;
-                }
-
-                var count = log.Read(after, events);
-                if (count < 0)
-                {
-                    // Nobody may go on from before: what happened meanwhile is not known.
-                    after = log.LastSequence;
-                    Lose();
-                    continue;
-                }
-
-                after += count;
-                Note(events.AsSpan(0, count), notes);
+                continue;
             }
-        }
-        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
-        {
+
+            var count = log.Read(after, events);
+            if (count < 0)
+            {
+                // Nobody may go on from before: what happened meanwhile is not known.
+                after = log.LastSequence;
+                Lose();
+                continue;
+            }
+
+            after += count;
+            Note(events.AsSpan(0, count), notes);
         }
     }
 

@@ -20,7 +20,7 @@ internal static class LocateHandler
 
         if (!LocateRequest.TryRead(exchange.Receiver.Head, out var request))
         {
-            exchange.Refuse(NativeStatus.BadRequest, $"Locate: the count is {request.Count} in a head of {exchange.Receiver.Head.Length} bytes; it must be 1 to {Limits.MaxBlocksPerRequest}, with 16 bytes each.");
+            exchange.Refuse(NativeStatus.BadRequest, $"Locate: the count is {request.Count} in a head of {exchange.Receiver.Head.Length} bytes; it must be 1 to {(request.AsksForAll ? LocateRequest.MaxBlocksOfAll : Limits.MaxBlocksPerRequest)}, with 16 bytes each.");
             return;
         }
 
@@ -35,12 +35,14 @@ internal static class LocateHandler
 
     private static void Answer(NativeExchange exchange, LocateRequest request, BlockLocator locator)
     {
-        var holders = new BlockHolders[request.Count];
+        var holders = new HolderLists(request.Count);
         var places = new Dictionary<ushort, ushort>();
         var names = new List<byte[]>();
-        for (var block = 0; block < holders.Length; block++)
+        Span<ushort> found = stackalloc ushort[HolderLists.MaxNamed];
+        for (var block = 0; block < holders.Count; block++)
         {
-            foreach (var number in Numbers(locator.Map.Find(request.DigestAt(block))))
+            var named = 0;
+            foreach (var number in found[..Find(locator.Map, request.DigestAt(block), request.AsksForAll, found)])
             {
                 if (!places.ContainsKey(number) && locator.NodeOf(number) is { } node)
                 {
@@ -49,23 +51,28 @@ internal static class LocateHandler
                 }
 
                 // A node that left this instant has no place, and is not told.
-                holders[block] = places.ContainsKey(number) ? holders[block].With(number) : holders[block];
+                if (places.ContainsKey(number))
+                {
+                    found[named++] = number;
+                }
             }
+
+            holders.Set(block, found[..named]);
         }
 
         exchange.Begin();
         var writer = exchange.Writer;
-        new LocateResponse((ushort)names.Count, (uint)holders.Length).Write(writer);
+        new LocateResponse((ushort)names.Count, (uint)holders.Count).Write(writer);
         foreach (var name in names)
         {
             writer.WriteShortBytes(name);
         }
 
-        for (var block = 0; block < holders.Length; block++)
+        for (var block = 0; block < holders.Count; block++)
         {
             var isSure = locator.IsComplete(DigestSlots.Of(request.DigestAt(block)));
-            writer.WriteByte((byte)(holders[block].Count | (isSure ? 0 : LocateResponse.Unsure)));
-            foreach (var number in Numbers(holders[block]))
+            writer.WriteByte((byte)(holders[block].Length | (isSure ? 0 : LocateResponse.Unsure)));
+            foreach (var number in holders[block])
             {
                 writer.WriteUInt16(places[number]);
             }
@@ -74,11 +81,20 @@ internal static class LocateHandler
         writer.End(NativeStatus.Ok);
     }
 
-    private static IEnumerable<ushort> Numbers(BlockHolders holders)
+    /// <summary>All holders, or those that a reader needs, with a copy in RAM first.</summary>
+    private static int Find(BlockMap map, in KeyDigest digest, bool all, Span<ushort> found)
     {
+        if (all)
+        {
+            return map.FindAll(digest, found);
+        }
+
+        var holders = map.Find(digest);
         for (var index = 0; index < holders.Count; index++)
         {
-            yield return holders[index];
+            found[index] = holders[index];
         }
+
+        return holders.Count;
     }
 }

@@ -67,7 +67,7 @@ internal static class KeyCommands
 
     private static void Encoding(RespSession session, in RespRequest request)
     {
-        if (!session.Services.Engine.TryRead(session.Tenant, request[2], ReadIntent.Inspect, out var read))
+        if (!session.Services.Engine.TryRead(session.Tenant, request[2], ReadIntent.Inspect, out var read, session.Tenant.LosslessReads))
         {
             session.Writer.WriteNull();
             return;

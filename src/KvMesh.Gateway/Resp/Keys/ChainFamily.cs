@@ -44,6 +44,9 @@ internal sealed class ChainFamily(KeyDigest id)
     /// <summary>Timestamp of the run's last probe.</summary>
     public long ProbedAt;
 
+    /// <summary>The prompt that is being asked for, for those who count demand; null: none is open, or there was no room for it.</summary>
+    public ChainRun? Run;
+
     /// <summary>Last key that was stored.</summary>
     public HashField LastStored;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using KvMesh.Cluster.Demand;
 using KvMesh.Protocol.Keys;
 
 namespace KvMesh.Gateway.Resp.Keys;
@@ -6,10 +7,14 @@ namespace KvMesh.Gateway.Resp.Keys;
 /// <summary>A part of the families. Callers hold its monitor. What was made first is forgotten first.</summary>
 internal sealed class ChainStripe(int maxFamilies, int maxMisses)
 {
+    /// <summary>Prompts that are followed at once to count them, at about 70 KB each once used.</summary>
+    private const int MaxRuns = 8;
+
     private readonly Dictionary<KeyDigest, ChainFamily> _families = [];
     private readonly Queue<KeyDigest> _familyOrder = new();
     private readonly Dictionary<KeyDigest, HashField> _misses = [];
     private readonly Queue<KeyDigest> _missOrder = new();
+    private readonly ChainRun?[] _runs = new ChainRun?[MaxRuns];
 
     public int Families => _families.Count;
 
@@ -31,6 +36,33 @@ internal sealed class ChainStripe(int maxFamilies, int maxMisses)
 
         _familyOrder.Enqueue(id);
         return _families[id] = new ChainFamily(id);
+    }
+
+    /// <summary>
+    /// Memory for a run that begins: a free one, else that of a client which paused and so has ended its prompt. Null: all are in use, and the
+    /// prompt is not counted.
+    /// </summary>
+    public ChainRun? RentRun(Func<long, bool> isPause, DemandSampler demand)
+    {
+        for (var index = 0; index < _runs.Length; index++)
+        {
+            if (_runs[index] is not { } run)
+            {
+                return _runs[index] = new ChainRun();
+            }
+
+            if (run.Owner is not null && isPause(run.At))
+            {
+                run.End(demand);
+            }
+
+            if (run.Owner is null)
+            {
+                return run;
+            }
+        }
+
+        return null;
     }
 
     /// <summary>A block was missing behind <paramref name="parent"/>, which is empty when it was the first of its prompt.</summary>

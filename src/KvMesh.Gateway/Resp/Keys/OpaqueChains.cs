@@ -1,3 +1,4 @@
+using KvMesh.Cluster.Demand;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Keys;
 
@@ -14,6 +15,9 @@ namespace KvMesh.Gateway.Resp.Keys;
 /// <item>Any other block that is stored within the window follows the one stored before it.</item>
 /// </list>
 /// A wrong guess orders eviction badly and does nothing worse. Any thread may call; memory is bounded by the count of families.
+/// <para>
+/// Where somebody counts demand, such a run of probes is one request for a prompt, and so is a run of loads that nobody probed for.
+/// </para>
 /// </summary>
 internal sealed class OpaqueChains(TimeSpan window, int maxFamilies, TimeProvider time)
 {
@@ -22,9 +26,16 @@ internal sealed class OpaqueChains(TimeSpan window, int maxFamilies, TimeProvide
     /// <summary>Misses remembered per family, on average, until their block is stored.</summary>
     private const int MissesPerFamily = 8;
 
+    /// <summary>How long loads belong to the lookup before them, so that they are no request of their own.</summary>
+    private static readonly TimeSpan LookupMemory = TimeSpan.FromMinutes(1);
+
     private readonly DigestSecret _secret = DigestSecret.Create();
+    private readonly Func<long, bool> _isPause = at => time.GetElapsedTime(at) > window;
     private readonly ChainStripe[] _stripes =
         [.. Enumerable.Range(0, Stripes).Select(_ => new ChainStripe(Math.Max(1, maxFamilies / Stripes), Math.Max(1, maxFamilies * MissesPerFamily / Stripes)))];
+
+    /// <summary>Takes note of what clients ask for; null: nobody does.</summary>
+    public DemandSampler? Demand { get; set; }
 
     /// <summary>Families and misses remembered now.</summary>
     internal (int Families, int Misses) Remembered => (_stripes.Sum(stripe => stripe.Families), _stripes.Sum(stripe => stripe.Misses));
@@ -33,7 +44,7 @@ internal sealed class OpaqueChains(TimeSpan window, int maxFamilies, TimeProvide
     public ulong SourceOf(ReadOnlySpan<byte> tenantAndAddress) => KeyDigest.Compute(_secret, 0, tenantAndAddress).Low;
 
     /// <summary>The client asked whether the block is here.</summary>
-    public void Probed(ulong source, ReadOnlySpan<byte> key, in ContentKey parts, bool isPresent)
+    public void Probed(ulong source, string tenant, ReadOnlySpan<byte> key, in ContentKey parts, bool isPresent)
     {
         if (!IsTracked(key, parts, out var hash))
         {
@@ -49,15 +60,19 @@ internal sealed class OpaqueChains(TimeSpan window, int maxFamilies, TimeProvide
             if (time.GetElapsedTime(family.ProbedAt, now) > window || family.First.Span.SequenceEqual(hash))
             {
                 family.First = family.LastPresent = default;
+                family.Run?.End(Demand);
             }
 
             family.ProbedAt = now;
             if (isPresent)
             {
+                Follow(stripe, family, tenant, key, parts, isLoad: false);
                 family.LastPresent = new HashField(hash);
                 family.First = family.First.IsEmpty ? family.LastPresent : family.First;
                 return;
             }
+
+            family.Run?.End(Demand);
 
             // What is stored next belongs to this prompt. Its connections race, so another block may come before the missing
             // one; without this it would be tied to the end of the prompt before, and keep that alive.
@@ -68,8 +83,8 @@ internal sealed class OpaqueChains(TimeSpan window, int maxFamilies, TimeProvide
         }
     }
 
-    /// <summary>The client loads the block.</summary>
-    public void Loaded(ulong source, ReadOnlySpan<byte> key, in ContentKey parts)
+    /// <summary>The client loads the block, and was given it or not.</summary>
+    public void Loaded(ulong source, string tenant, ReadOnlySpan<byte> key, in ContentKey parts, bool isPresent)
     {
         if (!IsTracked(key, parts, out var hash))
         {
@@ -83,6 +98,19 @@ internal sealed class OpaqueChains(TimeSpan window, int maxFamilies, TimeProvide
             if (stripe.TryFind(id, out var family) && family.First.Span.SequenceEqual(hash))
             {
                 family.First = family.LastPresent = default;
+                family.Run?.End(Demand);
+            }
+
+            if (!isPresent)
+            {
+                if (family?.Run is { IsOfLoads: true } run)
+                {
+                    run.End(Demand);
+                }
+            }
+            else if (Demand is not null && (family is null || family.ProbedAt == 0 || time.GetElapsedTime(family.ProbedAt) > LookupMemory))
+            {
+                Follow(stripe, family ?? stripe.Family(id), tenant, key, parts, isLoad: true);
             }
         }
     }
@@ -120,6 +148,32 @@ internal sealed class OpaqueChains(TimeSpan window, int maxFamilies, TimeProvide
         }
 
         return parent.IsEmpty ? 0 : WriteKey(key, parts, parent.Span, parentKey);
+    }
+
+    /// <summary>Adds a block to the prompt that its family asks for. With the monitor of the stripe.</summary>
+    private void Follow(ChainStripe stripe, ChainFamily family, string tenant, ReadOnlySpan<byte> key, in ContentKey parts, bool isLoad)
+    {
+        if (Demand is not { } demand)
+        {
+            return;
+        }
+
+        var hash = key[parts.Hash];
+        if (family.Run is { } open && (open.IsOfLoads != isLoad || (isLoad && open.IsOf(parts) && (_isPause(open.At) || open.StartsWith(hash)))))
+        {
+            open.End(demand);
+        }
+
+        // A run of probes is followed from its first block or not at all.
+        if (family.Run is null && (isLoad || family.First.IsEmpty) && stripe.RentRun(_isPause, demand) is { } run)
+        {
+            run.Begin(family, tenant, key, parts, isLoad);
+        }
+
+        if (family.Run?.IsOf(parts) == true)
+        {
+            family.Run.Add(hash, time.GetTimestamp());
+        }
     }
 
     private bool IsTracked(ReadOnlySpan<byte> key, in ContentKey parts, out ReadOnlySpan<byte> hash)

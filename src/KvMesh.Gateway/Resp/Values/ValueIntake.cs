@@ -271,7 +271,7 @@ internal sealed class ValueIntake(RespSession session)
 
         if (!intake.IsContent)
         {
-            Services.Engine.Remove(session.Tenant, key);
+            Services.Engine.RemoveHere(session.Tenant, key);
         }
 
         return StoreOutcome.Dropped;

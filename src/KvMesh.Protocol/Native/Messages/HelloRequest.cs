@@ -18,8 +18,6 @@ public readonly ref struct HelloRequest
 
     public ReadOnlySpan<byte> ClientName { get; init; }
 
-    public bool Speaks(byte version) => LowestVersion <= version && version <= HighestVersion;
-
     /// <summary>Reads a head. Fields that later versions append are ignored.</summary>
     public static bool TryRead(ReadOnlySpan<byte> head, out HelloRequest request)
     {

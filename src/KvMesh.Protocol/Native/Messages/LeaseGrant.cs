@@ -2,7 +2,7 @@ namespace KvMesh.Protocol.Native.Messages;
 
 /// <summary>
 /// One block of the answer to a lease, 40 bytes: u8 status, 3 × u8 zero, u32 descriptor index, u64 descriptor generation, u64 offset of the
-/// extent in the arena's data area, u32 payload bytes, u32 CRC-32C of the checksum table, i64 lease id.
+/// payload in the arena's data area, u32 payload bytes, u32 CRC-32C of the checksum table, i64 lease id.
 /// </summary>
 public readonly record struct LeaseGrant
 {
@@ -16,7 +16,7 @@ public readonly record struct LeaseGrant
 
     public ulong Generation { get; init; }
 
-    public ulong ExtentOffset { get; init; }
+    public ulong PayloadOffset { get; init; }
 
     public uint PayloadBytes { get; init; }
 
@@ -33,7 +33,7 @@ public readonly record struct LeaseGrant
             Status = status,
             DescriptorIndex = reader.ReadUInt32(),
             Generation = reader.ReadUInt64(),
-            ExtentOffset = reader.ReadUInt64(),
+            PayloadOffset = reader.ReadUInt64(),
             PayloadBytes = reader.ReadUInt32(),
             TableChecksum = reader.ReadUInt32(),
             LeaseId = reader.ReadInt64(),
@@ -47,7 +47,7 @@ public readonly record struct LeaseGrant
         writer.WriteUInt16(0);
         writer.WriteUInt32(DescriptorIndex);
         writer.WriteUInt64(Generation);
-        writer.WriteUInt64(ExtentOffset);
+        writer.WriteUInt64(PayloadOffset);
         writer.WriteUInt32(PayloadBytes);
         writer.WriteUInt32(TableChecksum);
         writer.WriteInt64(LeaseId);

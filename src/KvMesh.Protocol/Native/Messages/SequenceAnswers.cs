@@ -9,6 +9,24 @@ namespace KvMesh.Protocol.Native.Messages;
 /// </summary>
 public static class SequenceAnswers
 {
+    private const uint RepetitionFlag = 1;
+    private const uint LosslessFlag = 2;
+
+    /// <summary>What an answer about one sequence begins with: u32 flags (1: the command had been done before; 2: lossless only), then its form.</summary>
+    public static void WriteOne(FrameWriter writer, SequenceInfo info, bool isRepetition)
+    {
+        writer.WriteUInt32((isRepetition ? RepetitionFlag : 0) | (info.LosslessOnly ? LosslessFlag : 0));
+        WriteInfo(writer, info);
+    }
+
+    /// <inheritdoc cref="WriteOne"/>
+    public static SequenceInfo ReadOne(ref HeadReader reader, out bool isRepetition)
+    {
+        var flags = reader.ReadUInt32();
+        isRepetition = (flags & RepetitionFlag) != 0;
+        return ReadInfo(ref reader) with { LosslessOnly = (flags & LosslessFlag) != 0 };
+    }
+
     public static void WriteInfo(FrameWriter writer, SequenceInfo info)
     {
         writer.WriteInt64(info.Version);
@@ -90,7 +108,7 @@ public static class SequenceAnswers
             && SegmentRow.TryReadAll(reader.ReadBytes((long)count * SegmentRow.EncodedBytes), out rows) && rows.Length == count;
     }
 
-    /// <summary>A page of a listing: u16 length and name to list behind next (empty: that was all), u32 count, then each sequence behind u16 length.</summary>
+    /// <summary>A page of a listing: u16 length and name to list behind next (empty: that was all), u32 count, then each sequence behind u16 length, behind its form u32 flags where there are any (1: lossless only).</summary>
     public static void WriteList(FrameWriter writer, IReadOnlyList<SequenceInfo> sequences, string next)
     {
         SequenceRequests.WriteText(writer, next);
@@ -99,6 +117,7 @@ public static class SequenceAnswers
         foreach (var info in sequences)
         {
             WriteInfo(part, info);
+            SequenceRequests.WriteFlags(part, info.LosslessOnly);
             writer.WriteShortBytes(part.Pending);
             part.Reset();
         }
@@ -113,7 +132,8 @@ public static class SequenceAnswers
         while (reader.IsValid && sequences.Count < count)
         {
             var part = new HeadReader(reader.ReadShortBytes());
-            sequences.Add(ReadInfo(ref part));
+            var info = ReadInfo(ref part);
+            sequences.Add(info with { LosslessOnly = SequenceRequests.ReadFlags(ref part) });
             if (!part.IsValid)
             {
                 return false;

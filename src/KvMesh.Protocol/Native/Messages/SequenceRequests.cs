@@ -10,6 +10,8 @@ namespace KvMesh.Protocol.Native.Messages;
 /// </summary>
 public static class SequenceRequests
 {
+    private const uint LosslessFlag = 1;
+
     /// <summary>Whether a verb is one of those that are answered by the control plane.</summary>
     public static bool IsSequence(this Verb verb) => verb is >= Verb.SequenceOpen and <= Verb.SequenceList;
 
@@ -44,6 +46,7 @@ public static class SequenceRequests
                 WriteText(writer, open.Holder);
                 writer.WriteInt64((long)open.IdleLimit.TotalMilliseconds);
                 writer.WriteInt64((long)open.Lifetime.TotalMilliseconds);
+                WriteFlags(writer, open.LosslessOnly);
                 break;
             case AppendSegment append:
                 WriteHash(writer, append.ParentHash);
@@ -58,6 +61,7 @@ public static class SequenceRequests
                 writer.WriteInt64(fork.Blocks);
                 WriteHash(writer, fork.LastHash);
                 WriteText(writer, fork.Holder);
+                WriteFlags(writer, fork.LosslessOnly);
                 break;
             case PinSequence pin:
                 writer.WriteUInt32((uint)pin.Replicas);
@@ -96,7 +100,7 @@ public static class SequenceRequests
         {
             Verb.SequenceOpen => ReadOpen(ref reader),
             Verb.SequenceAppend => ReadAppend(ref reader),
-            Verb.SequenceFork => new ForkSequence { Target = ReadText(ref reader), Blocks = reader.ReadInt64(), LastHash = ReadHash(ref reader), Holder = ReadText(ref reader) },
+            Verb.SequenceFork => ReadFork(ref reader),
             Verb.SequencePin => new PinSequence { Replicas = (int)Math.Min(reader.ReadUInt32(), int.MaxValue), Until = reader.ReadInt64() },
             Verb.SequencePark => new ParkSequence { NextHolder = ReadText(ref reader), ReturnAt = reader.ReadInt64() },
             Verb.SequenceResume => new ResumeSequence { Holder = ReadText(ref reader) },
@@ -119,6 +123,17 @@ public static class SequenceRequests
         return bytes.IsEmpty ? BlockHash.Root : new BlockHash(bytes);
     }
 
+    /// <summary>u32 flags behind everything else, where there is one: what says nothing new is written as it always was.</summary>
+    internal static void WriteFlags(FrameWriter writer, bool losslessOnly)
+    {
+        if (losslessOnly)
+        {
+            writer.WriteUInt32(LosslessFlag);
+        }
+    }
+
+    internal static bool ReadFlags(ref HeadReader reader) => !reader.IsComplete && (reader.ReadUInt32() & LosslessFlag) != 0;
+
     private static OpenSequence ReadOpen(ref HeadReader reader) => new()
     {
         Scope = reader.ReadShortBytes().ToArray(),
@@ -126,6 +141,16 @@ public static class SequenceRequests
         Holder = ReadText(ref reader),
         IdleLimit = ReadTime(ref reader),
         Lifetime = ReadTime(ref reader),
+        LosslessOnly = ReadFlags(ref reader),
+    };
+
+    private static ForkSequence ReadFork(ref HeadReader reader) => new()
+    {
+        Target = ReadText(ref reader),
+        Blocks = reader.ReadInt64(),
+        LastHash = ReadHash(ref reader),
+        Holder = ReadText(ref reader),
+        LosslessOnly = ReadFlags(ref reader),
     };
 
     private static AppendSegment ReadAppend(ref HeadReader reader) => new()

@@ -9,23 +9,65 @@ namespace KvMesh.Remote.Peers.Feed;
 
 /// <summary>
 /// Asks the directories of other nodes. The questions of a round leave together, one to each directory, before the first answer is
-/// waited for. A directory that fails is left alone for a while and the next one of the slot is asked, as long as there is time.
+/// waited for, and connections are made at one time, within the time that the question has. A directory that fails is left alone for a while and the next one of
+/// the slot is asked, as long as there is time.
 /// </summary>
 public sealed class DirectoryClient(NodeId self, PeerCredential credential, TimeProvider time) : IDirectoryClient, IDisposable
 {
-    /// <summary>Connections that are kept to one directory while nobody uses them.</summary>
-    private const int MaxIdle = 8;
+    /// <summary>Longest wait for one of many connections before a look at all of them.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(5);
 
-    private static readonly TimeSpan Penalty = TimeSpan.FromSeconds(1);
-
-    private readonly ConcurrentDictionary<NodeId, ConcurrentBag<LocateConnection>> _idle = new();
-    private readonly ConcurrentDictionary<NodeId, long> _failedAt = new();
+    private readonly ConcurrentDictionary<NodeId, DirectoryNode> _directories = new();
+    private volatile SlotAssignment? _trimmedFor;
     private volatile bool _isDisposed;
+
+    /// <summary>Directories that this node keeps connections to.</summary>
+    internal int Known => _directories.Count;
 
     public bool Locate(SlotAssignment assignment, in DigestSecret secret, ReadOnlySpan<KeyDigest> digests, Span<BlockHolders> holders, BlockMap map, TimeSpan limit)
     {
-        ArgumentNullException.ThrowIfNull(assignment);
         holders[..digests.Length].Clear();
+        var answers = new ushort[digests.Length][];
+        var isAnswered = Locate(assignment, secret, digests, asksForAll: false, answers, map, limit);
+        for (var index = 0; index < digests.Length; index++)
+        {
+            foreach (var holder in answers[index] ?? [])
+            {
+                holders[index] = holders[index].With(holder);
+            }
+        }
+
+        return isAnswered;
+    }
+
+    public bool LocateAll(SlotAssignment assignment, in DigestSecret secret, ReadOnlySpan<KeyDigest> digests, HolderLists holders, BlockMap map, TimeSpan limit)
+    {
+        ArgumentNullException.ThrowIfNull(holders);
+        var answers = new ushort[digests.Length][];
+        var isAnswered = Locate(assignment, secret, digests, asksForAll: true, answers, map, limit);
+        for (var index = 0; index < digests.Length; index++)
+        {
+            holders.Set(index, answers[index]);
+        }
+
+        return isAnswered;
+    }
+
+    public void Dispose()
+    {
+        _isDisposed = true;
+        foreach (var directory in _directories.Values)
+        {
+            directory.Dispose();
+        }
+    }
+
+    /// <param name="answers">Receives the holders of digest i at i; what nobody answered stays null.</param>
+    private bool Locate(
+        SlotAssignment assignment, in DigestSecret secret, ReadOnlySpan<KeyDigest> digests, bool asksForAll, ushort[][] answers, BlockMap map, TimeSpan limit)
+    {
+        ArgumentNullException.ThrowIfNull(assignment);
+        Trim(assignment);
         var startedAt = Stopwatch.GetTimestamp();
         var open = Enumerable.Range(0, digests.Length).ToList();
         var isAnswered = false;
@@ -37,23 +79,13 @@ public sealed class DirectoryClient(NodeId self, PeerCredential credential, Time
                 break;
             }
 
+            // One that is silent leaves half of the time for the next one.
+            rest = attempt < SlotAssignment.DirectoriesPerSlot - 1 ? rest / 2 : rest;
             var round = Choose(assignment, digests, open, attempt);
-            isAnswered |= AskAll(round, DigestKeyId.Of(secret), digests, holders, map, open, rest);
+            isAnswered |= AskAll(round, DigestKeyId.Of(secret), digests, asksForAll, answers, map, open, rest, time);
         }
 
         return isAnswered;
-    }
-
-    public void Dispose()
-    {
-        _isDisposed = true;
-        foreach (var connections in _idle.Values)
-        {
-            while (connections.TryTake(out var connection))
-            {
-                connection.Dispose();
-            }
-        }
     }
 
     /// <summary>Which directory is asked for which digests. Those that failed a moment ago come last.</summary>
@@ -65,14 +97,14 @@ public sealed class DirectoryClient(NodeId self, PeerCredential credential, Time
             var directories = assignment.DirectoriesOf(DigestSlots.Of(digests[index])).ToArray()
                 .Select(place => assignment.Nodes[place])
                 .Where(node => node.Id != self)
-                .OrderBy(node => HasFailed(node.Id))
+                .OrderBy(node => DirectoryOf(node).HasFailed)
                 .ToList();
             if (attempt < directories.Count)
             {
                 var node = directories[attempt];
                 if (!round.TryGetValue(node.Id, out var question))
                 {
-                    round.Add(node.Id, question = new Question(node, []));
+                    round.Add(node.Id, question = new Question(DirectoryOf(node), []));
                 }
 
                 question.Indexes.Add(index);
@@ -82,104 +114,154 @@ public sealed class DirectoryClient(NodeId self, PeerCredential credential, Time
         return [.. round.Values];
     }
 
-    private bool HasFailed(NodeId node) => _failedAt.TryGetValue(node, out var at) && time.GetElapsedTime(at) < Penalty;
-
-    /// <summary>Sends all questions, then takes the answers. What is answered leaves <paramref name="open"/>.</summary>
-    private bool AskAll(
-        List<Question> round, ulong keyId, ReadOnlySpan<KeyDigest> digests, Span<BlockHolders> holders, BlockMap map, List<int> open, TimeSpan limit)
+    private DirectoryNode DirectoryOf(NodeRecord node)
     {
-        // When the time is over every connection that still waits is shut down, which ends the wait.
-        using var timeout = new CancellationTokenSource(limit, time);
-        var isAnswered = false;
-        foreach (var question in round)
+        if (_directories.TryGetValue(node.Id, out var known) && known.Address == node.NativeAddress)
         {
-            Try(question, () => Send(question, keyId, timeout.Token), digests);
+            return known;
         }
 
+        var directory = new DirectoryNode(node, credential.GreetingFor(node), time);
+        DirectoryNode? replaced = null;
+        _directories.AddOrUpdate(node.Id, directory, (_, before) =>
+        {
+            replaced = before;
+            return directory;
+        });
+        replaced?.Dispose();
+        return directory;
+    }
+
+    /// <summary>Connections to nodes that left the cluster lead nowhere.</summary>
+    private void Trim(SlotAssignment assignment)
+    {
+        if (ReferenceEquals(_trimmedFor, assignment))
+        {
+            return;
+        }
+
+        _trimmedFor = assignment;
+        var nodes = assignment.Nodes.Select(node => node.Id).ToHashSet();
+        foreach (var id in _directories.Keys.Where(id => !nodes.Contains(id)))
+        {
+            if (_directories.TryRemove(id, out var gone))
+            {
+                gone.Dispose();
+            }
+        }
+    }
+
+    /// <summary>Sends all questions, then takes the answers. What is answered leaves <paramref name="open"/>.</summary>
+    private static bool AskAll(
+        List<Question> round, ulong keyId, ReadOnlySpan<KeyDigest> digests, bool asksForAll, ushort[][] answers, BlockMap map, List<int> open, TimeSpan limit,
+        TimeProvider time)
+    {
+        // When the time is over every connection that still waits for an answer is shut down, which ends the wait.
+        using var timeout = new CancellationTokenSource(limit, time);
+        var startedAt = Stopwatch.GetTimestamp();
+        foreach (var question in round)
+        {
+            question.SetDigests(digests);
+            Try(question, () => question.Connection = question.Directory.Take(limit - Stopwatch.GetElapsedTime(startedAt)));
+        }
+
+        SendAll(round, keyId, asksForAll, startedAt, limit, timeout.Token);
+        var isAnswered = false;
         foreach (var question in round.Where(question => question.Connection is not null))
         {
             var sure = new List<int>();
-            var found = new List<(int Index, BlockHolders Holders)>();
+            var found = new List<(int Index, ushort[] Holders)>();
             if (Try(question, () => question.Connection!.Receive(question.Indexes, map, found, sure)))
             {
                 isAnswered = true;
                 foreach (var (index, answer) in found)
                 {
-                    holders[index] = answer;
+                    answers[index] = answer;
                 }
 
                 open.RemoveAll(sure.Contains);
-                Keep(question);
+                question.Watch.Dispose();
+                question.Directory.Keep(question.Connection!);
             }
         }
 
         return isAnswered;
     }
 
-    private void Send(Question question, ulong keyId, CancellationToken cancellationToken)
+    /// <summary>Sends each question when its connection is made. Those that are not made in time are kept for the next round.</summary>
+    private static void SendAll(List<Question> round, ulong keyId, bool asksForAll, long startedAt, TimeSpan limit, CancellationToken cancellationToken)
     {
-        question.Connection = _idle.TryGetValue(question.Node.Id, out var idle) && idle.TryTake(out var kept)
-            ? kept
-            : LocateConnection.Connect(question.Node.NativeAddress, credential.TokenFor(question.Node.Id), cancellationToken);
-        question.Watch = cancellationToken.UnsafeRegister(static connection => ((LocateConnection)connection!).Abort(), question.Connection);
-        question.Connection.Send(keyId, question.Digests);
-    }
-
-    private bool Try(Question question, Action step, ReadOnlySpan<KeyDigest> digests)
-    {
-        question.Digests = new KeyDigest[question.Indexes.Count];
-        for (var index = 0; index < question.Digests.Length; index++)
+        var waiting = round.Where(question => question.Connection is not null).ToList();
+        while (waiting.Count > 0)
         {
-            question.Digests[index] = digests[question.Indexes[index]];
+            waiting.RemoveAll(question => !Try(question, () => TrySend(question, keyId, asksForAll, cancellationToken)) || question.IsSent);
+            var rest = limit - Stopwatch.GetElapsedTime(startedAt);
+            if (waiting.Count == 0 || rest <= TimeSpan.Zero)
+            {
+                break;
+            }
+
+            SocketPoll.Wait(
+                [.. waiting.Take(SocketPoll.MaxSockets).Select(question => question.Connection!.Socket)], rest < LongestWait ? rest : LongestWait);
         }
 
-        return Try(question, step);
+        foreach (var question in waiting)
+        {
+            question.Directory.KeepDialling(question.Connection!);
+            question.Connection = null;
+        }
     }
 
-    private bool Try(Question question, Action step)
+    private static void TrySend(Question question, ulong keyId, bool asksForAll, CancellationToken cancellationToken)
+    {
+        var connection = question.Connection!;
+        if (connection.TryFinishConnect())
+        {
+            question.Watch = cancellationToken.UnsafeRegister(static asked => ((LocateConnection)asked!).Abort(), connection);
+            question.IsSent = true;
+            connection.Send(keyId, question.Digests, asksForAll);
+        }
+    }
+
+    private static bool Try(Question question, Action step)
     {
         try
         {
             step();
             return true;
         }
-        catch (Exception error) when (error is ChannelException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception error) when (error is ChannelException or ObjectDisposedException)
         {
             // The next directory of the slot is as good.
-            _failedAt[question.Node.Id] = time.GetTimestamp();
             question.Watch.Dispose();
-            question.Connection?.Dispose();
+            question.Directory.Fail(question.Connection);
             question.Connection = null;
             return false;
         }
     }
 
-    private void Keep(Question question)
-    {
-        question.Watch.Dispose();
-        _failedAt.TryRemove(question.Node.Id, out _);
-        var idle = _idle.GetOrAdd(question.Node.Id, static _ => []);
-        if (_isDisposed || idle.Count >= MaxIdle)
-        {
-            question.Connection!.Dispose();
-        }
-        else
-        {
-            idle.Add(question.Connection!);
-        }
-    }
-
     /// <summary>One directory and the places of the digests that it is asked about.</summary>
-    private sealed class Question(NodeRecord node, List<int> indexes)
+    private sealed class Question(DirectoryNode directory, List<int> indexes)
     {
-        public NodeRecord Node => node;
+        public DirectoryNode Directory => directory;
 
         public List<int> Indexes => indexes;
 
-        public KeyDigest[] Digests { get; set; } = [];
+        public KeyDigest[] Digests { get; private set; } = [];
 
         public LocateConnection? Connection { get; set; }
 
+        public bool IsSent { get; set; }
+
         public CancellationTokenRegistration Watch { get; set; }
+
+        public void SetDigests(ReadOnlySpan<KeyDigest> digests)
+        {
+            Digests = new KeyDigest[indexes.Count];
+            for (var index = 0; index < Digests.Length; index++)
+            {
+                Digests[index] = digests[indexes[index]];
+            }
+        }
     }
 }

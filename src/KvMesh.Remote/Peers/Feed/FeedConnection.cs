@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using System.Text;
+using KvMesh.Cluster.Membership;
 using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
@@ -17,34 +18,39 @@ internal sealed class FeedConnection : IDisposable
     private const string ClientName = "kvmesh-directory";
 
     private readonly Socket _socket;
+    private readonly NativeVersions _versions;
     private readonly FrameWriter _writer = new();
-    private readonly TimeSpan _limit;
     private readonly TimeProvider _time;
     private readonly byte[] _header = new byte[FrameHeader.Bytes];
     private byte[] _head = new byte[16 * 1024];
     private ulong _lastId;
 
-    private FeedConnection(Socket socket, TimeSpan limit, TimeProvider time)
+    private FeedConnection(Socket socket, byte version, TimeSpan limit, TimeProvider time)
     {
+        _writer.Version = version;
+        _versions = NativeVersions.Only(version);
         _socket = socket;
-        _limit = limit;
+        Limit = limit;
         _time = time;
     }
+
+    /// <summary>Longest wait for the connection and for each answer.</summary>
+    public TimeSpan Limit { get; set; }
 
     /// <summary>Number of the other process's run: its positions mean nothing in another one.</summary>
     public long Incarnation { get; private set; }
 
     /// <exception cref="ChannelException">Nobody answers, in time, as a node does.</exception>
     /// <param name="address">Host and port of the native door.</param>
-    /// <param name="token">What this node shows, or null.</param>
+    /// <param name="greeting">What this node shows, and in which version both talk.</param>
     /// <param name="limit">Longest wait for the connection and for each answer.</param>
     /// <param name="time">Clock of these waits.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
-    public static async Task<FeedConnection> ConnectAsync(string address, string? token, TimeSpan limit, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<FeedConnection> ConnectAsync(string address, PeerGreeting greeting, TimeSpan limit, TimeProvider time, CancellationToken cancellationToken)
     {
         var endpoint = ParseOrThrow(address);
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        var connection = new FeedConnection(socket, limit, time);
+        var connection = new FeedConnection(socket, greeting.Version, limit, time);
         try
         {
             await connection.BoundedAsync(async bounded =>
@@ -52,7 +58,7 @@ internal sealed class FeedConnection : IDisposable
                 await socket.ConnectAsync(endpoint, bounded).ConfigureAwait(false);
                 return 0;
             }, cancellationToken).ConfigureAwait(false);
-            await connection.GreetAsync(token, cancellationToken).ConfigureAwait(false);
+            await connection.GreetAsync(greeting, cancellationToken).ConfigureAwait(false);
             return connection;
         }
         catch
@@ -67,12 +73,17 @@ internal sealed class FeedConnection : IDisposable
     public Task<ReadOnlyMemory<byte>> AskAsync(Verb verb, Action<FrameWriter> writeHead, CancellationToken cancellationToken) => BoundedAsync(
         async bounded =>
         {
-            _writer.Begin(verb, ++_lastId, FrameFlags.None);
-            writeHead(_writer);
-            _writer.End(NativeStatus.Ok);
-            await SendAsync(_writer.Pending.ToArray(), bounded).ConfigureAwait(false);
-            _writer.Abandon();
+            await SendAsync(verb, writeHead, bounded).ConfigureAwait(false);
             return await ReceiveAnswerAsync(verb, bounded).ConfigureAwait(false);
+        },
+        cancellationToken);
+
+    /// <summary>As <see cref="AskAsync"/> for an answer that is a payload; null: the answer is that there is none.</summary>
+    public Task<ReadOnlyMemory<byte>?> AskForPayloadAsync(Verb verb, Action<FrameWriter> writeHead, int mostBytes, CancellationToken cancellationToken) => BoundedAsync(
+        async bounded =>
+        {
+            await SendAsync(verb, writeHead, bounded).ConfigureAwait(false);
+            return await ReceivePayloadAsync(verb, mostBytes, bounded).ConfigureAwait(false);
         },
         cancellationToken);
 
@@ -90,16 +101,16 @@ internal sealed class FeedConnection : IDisposable
         }
     }
 
-    private async Task GreetAsync(string? token, CancellationToken cancellationToken)
+    private async Task GreetAsync(PeerGreeting greeting, CancellationToken cancellationToken)
     {
         var head = await AskAsync(
             Verb.Hello,
             writer => new HelloRequest
             {
-                LowestVersion = NativeLimits.Version,
-                HighestVersion = NativeLimits.Version,
+                LowestVersion = greeting.Version,
+                HighestVersion = greeting.Version,
                 Capabilities = NativeCapabilities.Watch,
-                Token = Encoding.UTF8.GetBytes(token ?? ""),
+                Token = Encoding.UTF8.GetBytes(greeting.Token ?? ""),
                 ClientName = Encoding.UTF8.GetBytes(ClientName),
             }.Write(writer),
             cancellationToken).ConfigureAwait(false);
@@ -111,7 +122,7 @@ internal sealed class FeedConnection : IDisposable
     /// <summary>Runs a step within the limit, and turns what a network may do into one kind of failure.</summary>
     private async Task<T> BoundedAsync<T>(Func<CancellationToken, Task<T>> step, CancellationToken cancellationToken)
     {
-        using var timeout = new CancellationTokenSource(_limit, _time);
+        using var timeout = new CancellationTokenSource(Limit, _time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
@@ -123,8 +134,18 @@ internal sealed class FeedConnection : IDisposable
         }
         catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new ChannelException($"The node did not answer within {_limit.TotalSeconds:0.###} s.", error) { Fault = ChannelFault.Stalled };
+            throw new ChannelException($"The node did not answer within {Limit.TotalSeconds:0.###} s.", error) { Fault = ChannelFault.Stalled };
         }
+    }
+
+    private Task SendAsync(Verb verb, Action<FrameWriter> writeHead, CancellationToken cancellationToken)
+    {
+        _writer.Begin(verb, ++_lastId, FrameFlags.None);
+        writeHead(_writer);
+        _writer.End(NativeStatus.Ok);
+        var frame = _writer.Pending.ToArray();
+        _writer.Reset();
+        return SendAsync(frame, cancellationToken);
     }
 
     private async Task SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
@@ -137,9 +158,30 @@ internal sealed class FeedConnection : IDisposable
 
     private async Task<ReadOnlyMemory<byte>> ReceiveAnswerAsync(Verb verb, CancellationToken cancellationToken)
     {
+        var (header, head) = await ReceiveHeadAsync(verb, mostPayloadBytes: 0, cancellationToken).ConfigureAwait(false);
+        return header.Status.IsRefusal() ? throw Refused(head) : head;
+    }
+
+    private async Task<ReadOnlyMemory<byte>?> ReceivePayloadAsync(Verb verb, int mostBytes, CancellationToken cancellationToken)
+    {
+        var (header, head) = await ReceiveHeadAsync(verb, mostBytes, cancellationToken).ConfigureAwait(false);
+        if (header.Status.IsRefusal())
+        {
+            throw Refused(head);
+        }
+
+        var payload = new byte[header.PayloadBytes];
+        await FillAsync(payload, cancellationToken).ConfigureAwait(false);
+        return header.Status == NativeStatus.Miss ? default(ReadOnlyMemory<byte>?) : payload;
+    }
+
+    private static ChannelException Refused(ReadOnlyMemory<byte> head) => new($"The node refused: {Encoding.UTF8.GetString(head.Span)}");
+
+    private async Task<(FrameHeader Header, ReadOnlyMemory<byte> Head)> ReceiveHeadAsync(Verb verb, int mostPayloadBytes, CancellationToken cancellationToken)
+    {
         await FillAsync(_header, cancellationToken).ConfigureAwait(false);
-        var fault = FrameHeader.TryRead(_header, out var header);
-        if (fault != FrameFault.None || !header.IsResponse || header.RequestId != _lastId || header.PayloadBytes != 0 || header.HasMore)
+        var fault = FrameHeader.TryRead(_header, _versions, out var header);
+        if (fault != FrameFault.None || !header.IsResponse || header.RequestId != _lastId || header.PayloadBytes > mostPayloadBytes || header.HasMore)
         {
             throw new ChannelException($"The answer to {verb} {_lastId} is none: {fault}, request {header.RequestId}, {header.PayloadBytes} payload bytes.");
         }
@@ -157,7 +199,7 @@ internal sealed class FeedConnection : IDisposable
             throw new ChannelException($"The answer to {verb} does not match its checksum.");
         }
 
-        return header.Status.IsRefusal() ? throw new ChannelException($"The node refused: {Encoding.UTF8.GetString(head.Span)}") : head;
+        return (header, head);
     }
 
     private async Task FillAsync(Memory<byte> buffer, CancellationToken cancellationToken)

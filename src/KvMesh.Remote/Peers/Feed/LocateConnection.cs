@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using KvMesh.Cluster.Map;
 using KvMesh.Cluster.Membership;
@@ -8,7 +9,10 @@ using KvMesh.Protocol.Sockets;
 
 namespace KvMesh.Remote.Peers.Feed;
 
-/// <summary>A connection to a directory on the caller's thread: send, then receive. <see cref="Abort"/> from any thread ends a wait.</summary>
+/// <summary>
+/// A connection to a directory on the caller's thread: begin, send when it is made, then receive. The hello goes out with the first question. <see cref="Abort"/>
+/// from any thread ends a wait.
+/// </summary>
 internal sealed class LocateConnection : IDisposable
 {
     private static readonly StreamSocketOptions SocketOptions = new()
@@ -17,48 +21,48 @@ internal sealed class LocateConnection : IDisposable
         StallLimit = TimeSpan.FromSeconds(2),
     };
 
-    private readonly StreamSocket _socket;
     private readonly FrameReceiver _receiver = new();
     private readonly FrameWriter _writer = new();
     private ulong _lastId;
+    private ulong _helloId;
 
-    private LocateConnection(StreamSocket socket) => _socket = socket;
-
-    /// <exception cref="ChannelException">Nobody answers as a node does, or the time is over.</exception>
-    public static LocateConnection Connect(string address, string? token, CancellationToken cancellationToken)
+    /// <exception cref="ChannelException">The address refuses.</exception>
+    public LocateConnection(EndPoint address, PeerGreeting greeting)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        var connection = new LocateConnection(Dial(address));
-        try
-        {
-            using var watch = cancellationToken.UnsafeRegister(static opened => ((LocateConnection)opened!).Abort(), connection);
-            connection.Send(Verb.Hello, writer => new HelloRequest
-            {
-                LowestVersion = NativeLimits.Version,
-                HighestVersion = NativeLimits.Version,
-                Token = Encoding.UTF8.GetBytes(token ?? ""),
-                ClientName = "kvmesh-locator"u8,
-            }.Write(writer));
-            connection.Receive();
-            return connection;
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
+        Socket = StreamSocket.BeginConnect(address, SocketOptions);
+        _writer.Version = greeting.Version;
+        _receiver.Versions = NativeVersions.Only(greeting.Version);
+        WriteHello(greeting);
     }
 
-    public void Send(ulong keyId, KeyDigest[] digests) => Send(Verb.Locate, writer => LocateRequest.Write(writer, keyId, digests));
+    public StreamSocket Socket { get; }
+
+    /// <summary>Whether the connection is made by now.</summary>
+    /// <exception cref="ChannelException">Nobody answers there.</exception>
+    public bool TryFinishConnect() => Socket.TryFinishConnect();
+
+    public void Send(ulong keyId, KeyDigest[] digests, bool asksForAll)
+    {
+        _writer.Begin(Verb.Locate, ++_lastId, FrameFlags.None);
+        LocateRequest.Write(_writer, keyId, digests, asksForAll);
+        _writer.End(NativeStatus.Ok);
+        _writer.Flush(Socket);
+    }
 
     /// <summary>Takes the answer.</summary>
     /// <param name="indexes">Where each digest of the question belongs.</param>
     /// <param name="map">Whose numbers name the nodes; one that it does not know is left out.</param>
     /// <param name="found">Receives who holds what.</param>
     /// <param name="sure">Receives the indexes that need not be asked about again.</param>
-    public void Receive(List<int> indexes, BlockMap map, List<(int Index, BlockHolders Holders)> found, List<int> sure)
+    public void Receive(List<int> indexes, BlockMap map, List<(int Index, ushort[] Holders)> found, List<int> sure)
     {
-        var reader = new HeadReader(Receive());
+        if (_helloId > 0)
+        {
+            Receive(_helloId);
+            _helloId = 0;
+        }
+
+        var reader = new HeadReader(Receive(_lastId));
         var response = LocateResponse.Read(ref reader);
         var numbers = new ushort[response.NodeCount];
         for (var node = 0; node < numbers.Length; node++)
@@ -74,15 +78,9 @@ internal sealed class LocateConnection : IDisposable
         foreach (var index in indexes)
         {
             var count = reader.ReadByte();
-            var holders = default(BlockHolders);
-            for (var holder = 0; holder < (count & ~LocateResponse.Unsure); holder++)
-            {
-                var place = reader.ReadUInt16();
-                holders = place < numbers.Length && numbers[place] != 0 && !holders.Contains(numbers[place]) ? holders.With(numbers[place]) : holders;
-            }
-
+            var holders = ReadHolders(ref reader, count & ~LocateResponse.Unsure, numbers);
             found.Add((index, holders));
-            if ((count & LocateResponse.Unsure) == 0 || !holders.IsEmpty)
+            if ((count & LocateResponse.Unsure) == 0 || holders.Length > 0)
             {
                 sure.Add(index);
             }
@@ -94,36 +92,46 @@ internal sealed class LocateConnection : IDisposable
         }
     }
 
-    public void Abort() => _socket.Shutdown();
+    public void Abort() => Socket.Shutdown();
 
-    public void Dispose() => _socket.Dispose();
+    public void Dispose() => Socket.Dispose();
 
-    private static StreamSocket Dial(string address)
+    private static ushort[] ReadHolders(ref HeadReader reader, int count, ushort[] numbers)
     {
-        try
+        Span<ushort> holders = stackalloc ushort[HolderLists.MaxNamed];
+        var named = 0;
+        for (var holder = 0; holder < count; holder++)
         {
-            return StreamSocket.Connect(StreamEndpoint.Parse(address), SocketOptions);
+            var place = reader.ReadUInt16();
+            if (place < numbers.Length && numbers[place] is var number and not 0 && named < holders.Length && !holders[..named].Contains(number))
+            {
+                holders[named++] = number;
+            }
         }
-        catch (FormatException error)
-        {
-            throw new ChannelException(error.Message, error);
-        }
+
+        return holders[..named].ToArray();
     }
 
-    private void Send(Verb verb, Action<FrameWriter> writeHead)
+    private void WriteHello(PeerGreeting greeting)
     {
-        _writer.Begin(verb, ++_lastId, FrameFlags.None);
-        writeHead(_writer);
+        _helloId = ++_lastId;
+        _writer.Begin(Verb.Hello, _helloId, FrameFlags.None);
+        new HelloRequest
+        {
+            LowestVersion = greeting.Version,
+            HighestVersion = greeting.Version,
+            Token = Encoding.UTF8.GetBytes(greeting.Token ?? ""),
+            ClientName = "kvmesh-locator"u8,
+        }.Write(_writer);
         _writer.End(NativeStatus.Ok);
-        _writer.Flush(_socket);
     }
 
-    private ReadOnlySpan<byte> Receive()
+    private ReadOnlySpan<byte> Receive(ulong id)
     {
-        var arrival = _receiver.Next(_socket, out var header, canIdle: false);
-        if (arrival != FrameArrival.Frame || header.RequestId != _lastId || !header.IsResponse || header.PayloadBytes != 0)
+        var arrival = _receiver.Next(Socket, out var header, canIdle: false);
+        if (arrival != FrameArrival.Frame || header.RequestId != id || !header.IsResponse || header.PayloadBytes != 0)
         {
-            throw new ChannelException($"The directory gave no answer to request {_lastId}: {arrival}, request {header.RequestId}.");
+            throw new ChannelException($"The directory gave no answer to request {id}: {arrival}, request {header.RequestId}.");
         }
 
         return header.Status.IsRefusal() ? throw new ChannelException($"The directory refused: {Encoding.UTF8.GetString(_receiver.Head)}") : _receiver.Head;

@@ -15,6 +15,12 @@ namespace KvMesh.Remote.Peers.Feed;
 /// </summary>
 internal sealed partial class NodeFeed : IAsyncDisposable
 {
+    /// <summary>
+    /// Failures in a row that operators hear of. Each start and each stop makes one or two: a node that joins does not know the cluster's digest key yet, and
+    /// one that leaves closes its door before the others know that it goes.
+    /// </summary>
+    private const int NewsFailures = 3;
+
     private readonly FeedShared _shared;
     private readonly NodeRecord _node;
     private readonly ushort _number;
@@ -73,12 +79,12 @@ internal sealed partial class NodeFeed : IAsyncDisposable
             try
             {
                 using var connection = await FeedConnection.ConnectAsync(
-                    _node.NativeAddress, _shared.Credential.TokenFor(_node.Id), _shared.Options.AnswerLimit, _shared.Time, cancellationToken).ConfigureAwait(false);
+                    _node.NativeAddress, _shared.Credential.GreetingFor(_node), _shared.Options.AnswerLimit, _shared.Time, cancellationToken).ConfigureAwait(false);
                 await FollowAsync(connection, () => failures = 0, cancellationToken).ConfigureAwait(false);
             }
             catch (ChannelException error)
             {
-                if (failures++ == 0)
+                if (++failures == NewsFailures)
                 {
                     LogLost(_node.Id, _node.NativeAddress, error.Message);
                 }

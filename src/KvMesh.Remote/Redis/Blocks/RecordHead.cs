@@ -5,23 +5,40 @@ using KvMesh.Protocol.Integrity;
 
 namespace KvMesh.Remote.Redis.Blocks;
 
+/// <summary>What a head says of a copy. Stored in Redis: append only.</summary>
+[Flags]
+internal enum RecordFlags : byte
+{
+    None = 0,
+
+    /// <summary>It has lost something, which stands behind the <see cref="CodedIndex"/>.</summary>
+    Lossy = 1,
+
+    /// <summary>No copy of the block may lose anything.</summary>
+    LosslessOnly = 2,
+
+    /// <summary>What this version knows. A head with more is a later version's, and is none here.</summary>
+    All = Lossy | LosslessOnly,
+}
+
 /// <summary>
 /// The first 64 bytes of a block in Redis, little-endian, in clear. They say how long everything is, which other parts belong to it,
 /// and whether a purge has made it void. Version 1:
 /// <code>
-///  0 u32 "KVRB"   4 u16 version   6 u8 codec (0: as it is)   7 u8 0
+///  0 u32 "KVRB"   4 u16 version   6 u8 kind of codec (0: as it is)   7 u8 flags (1: it has lost something, 2: no copy of it may lose anything)
 ///  8 u64 generation: random per write; the keys of the other parts carry it, so that parts of two writers never mix
 /// 16 u64 scope stamp: see ScopeStamps
 /// 24 u64 key id; 0: not encrypted
 /// 32 i64 expiry in Unix milliseconds; 0: none
-/// 40 u32 payload bytes   44 u32 CRC-32C over the checksum table   48 u32 bytes of the names   52 u16 parts   54 u16 0
-/// 56 u32 0   60 u32 CRC-32C over bytes 0 to 59
+/// 40 u32 payload bytes   44 u32 CRC-32C over the checksum table   48 u32 bytes of the names   52 u16 parts
+/// 54 u48 number in the log of removals up to which the writer had carried them out   60 u32 CRC-32C over bytes 0 to 59
 /// </code>
-/// Behind it: [nonce ‖ tag] names ‖ checksum table, then [nonce ‖ tag] first part of the payload. Every other part is a value of its own:
+/// Payload and table are as they are stored. Behind it: [nonce ‖ tag] names ‖ <see cref="CodedIndex"/>, with a codec or a loss ‖ the loss, if there is one ‖ checksum table, then [nonce ‖ tag] first part of the payload. Every other part is a value of its own:
 /// [nonce ‖ tag] payload. What is in brackets is there when the key id is not 0.
 /// </summary>
 internal readonly record struct RecordHead(
-    ulong Generation, ulong ScopeStamp, ulong KeyId, long ExpiresAt, int PayloadBytes, uint TableChecksum, int NameBytes)
+    ulong Generation, ulong ScopeStamp, ulong KeyId, long ExpiresAt, int PayloadBytes, uint TableChecksum, int NameBytes, long Reached = 0, byte Codec = 0,
+    RecordFlags Flags = RecordFlags.None)
 {
     public const int Bytes = 64;
 
@@ -42,8 +59,15 @@ internal readonly record struct RecordHead(
 
     public int TableBytes => ChecksumTable.EntryCount(PayloadBytes) * sizeof(uint);
 
-    /// <summary>Bytes of names and table together.</summary>
-    public int IndexBytes => NameBytes + TableBytes;
+    public bool IsEncoded => Codec != 0;
+
+    public bool IsLossy => (Flags & RecordFlags.Lossy) != 0;
+
+    /// <summary>Bytes between names and table.</summary>
+    public int CodedBytes => (IsEncoded || IsLossy ? CodedIndex.Bytes : 0) + (IsLossy ? Loss.Bytes : 0);
+
+    /// <summary>Bytes of everything between the head and the payload together.</summary>
+    public int IndexBytes => NameBytes + CodedBytes + TableBytes;
 
     /// <summary>Values that the payload takes; an empty payload takes one.</summary>
     public int Parts => Math.Max(1, (PayloadBytes + PartBytes - 1) / PartBytes);
@@ -63,6 +87,8 @@ internal readonly record struct RecordHead(
         destination[..Bytes].Clear();
         BinaryPrimitives.WriteUInt32LittleEndian(destination, Magic);
         BinaryPrimitives.WriteUInt16LittleEndian(destination[4..], Version);
+        destination[6] = Codec;
+        destination[7] = (byte)Flags;
         BinaryPrimitives.WriteUInt64LittleEndian(destination[8..], Generation);
         BinaryPrimitives.WriteUInt64LittleEndian(destination[16..], ScopeStamp);
         BinaryPrimitives.WriteUInt64LittleEndian(destination[24..], KeyId);
@@ -71,6 +97,8 @@ internal readonly record struct RecordHead(
         BinaryPrimitives.WriteUInt32LittleEndian(destination[44..], TableChecksum);
         BinaryPrimitives.WriteInt32LittleEndian(destination[48..], NameBytes);
         BinaryPrimitives.WriteUInt16LittleEndian(destination[52..], (ushort)Parts);
+        BinaryPrimitives.WriteUInt16LittleEndian(destination[54..], (ushort)Reached);
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[56..], (uint)(Reached >> 16));
         BinaryPrimitives.WriteUInt32LittleEndian(destination[ChecksumOffset..], Crc32C.Compute(destination[..ChecksumOffset]));
     }
 
@@ -81,7 +109,6 @@ internal readonly record struct RecordHead(
         if (source.Length < Bytes
             || BinaryPrimitives.ReadUInt32LittleEndian(source) != Magic
             || BinaryPrimitives.ReadUInt16LittleEndian(source[4..]) != Version
-            || source[6] != 0
             || BinaryPrimitives.ReadUInt32LittleEndian(source[ChecksumOffset..]) != Crc32C.Compute(source[..ChecksumOffset]))
         {
             return false;
@@ -94,10 +121,14 @@ internal readonly record struct RecordHead(
             BinaryPrimitives.ReadInt64LittleEndian(source[32..]),
             BinaryPrimitives.ReadInt32LittleEndian(source[40..]),
             BinaryPrimitives.ReadUInt32LittleEndian(source[44..]),
-            BinaryPrimitives.ReadInt32LittleEndian(source[48..]));
+            BinaryPrimitives.ReadInt32LittleEndian(source[48..]),
+            BinaryPrimitives.ReadUInt16LittleEndian(source[54..]) | ((long)BinaryPrimitives.ReadUInt32LittleEndian(source[56..]) << 16),
+            source[6],
+            (RecordFlags)source[7]);
         if (read.PayloadBytes is < 0 or > Limits.MaxBlockBytes
             || read.NameBytes is < RecordNames.FixedBytes or > RecordNames.MaxBytes
             || read.ExpiresAt < 0
+            || (read.Flags & ~RecordFlags.All) != 0
             || BinaryPrimitives.ReadUInt16LittleEndian(source[52..]) != read.Parts)
         {
             return false;

@@ -1,8 +1,11 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Protocol;
+using KvMesh.Protocol.Integrity;
 
 namespace KvMesh.Remote.Redis.Blocks;
 
@@ -11,7 +14,8 @@ namespace KvMesh.Remote.Redis.Blocks;
 /// a purge which was answered is never overtaken. The payload goes from the socket into the arena, and every chunk is checked while it is in the cache.
 /// </summary>
 internal sealed class RedisBlockReader(
-    RedisServerLink link, RedisKeys keys, RecordCipher cipher, RedisRemovals removals, RedisTierOptions options, RedisTierMetrics metrics, TimeProvider time)
+    RedisServerLink link, RedisKeys keys, RecordCipher cipher, RedisRemovals removals, Removals? log, RedisTierOptions options, RedisTierMetrics metrics, TimeProvider time,
+    IPayloadCoder? coder)
 {
     /// <summary>With less time than this nothing is begun: it would end a connection and prove nothing about the server.</summary>
     private static readonly TimeSpan LeastTime = TimeSpan.FromMilliseconds(10);
@@ -115,8 +119,8 @@ internal sealed class RedisBlockReader(
             return Miss(ref metrics.Misses);
         }
 
-        var stamp = connection.Scopes.Of(Encoding.UTF8.GetString(names.Model), Encoding.UTF8.GetString(names.Revision));
-        if (!connection.Scopes.HasBase || head.ScopeStamp != stamp)
+        var (model, revision) = (Encoding.UTF8.GetString(names.Model), Encoding.UTF8.GetString(names.Revision));
+        if (!connection.Scopes.HasBase || head.ScopeStamp != connection.Scopes.Of(model, revision) || head.Reached < (log?.LastRemoval(tenant.Name, model, revision, key) ?? 0))
         {
             Discard(name, ref metrics.Purged);
             return FetchOutcome.NotHere;
@@ -137,21 +141,52 @@ internal sealed class RedisBlockReader(
 
         try
         {
+            var coded = new CodedIndex(head.PayloadBytes, head.TableChecksum);
+            if (head.CodedBytes > 0 && !CodedIndex.TryRead(table, out coded))
+            {
+                return Discard(name, ref metrics.Malformed);
+            }
+
+            var loss = head.IsLossy ? Loss.Read(table[CodedIndex.Bytes..]) : null;
+            if (head.IsLossy && loss is null)
+            {
+                return Discard(name, ref metrics.Malformed);
+            }
+
+            if (head.IsLossy && intake.LosslessOnly)
+            {
+                return FetchOutcome.Lossy;
+            }
+
+            if (!head.IsEncoded && (coded.BlockBytes != head.PayloadBytes || coded.TableChecksum != head.TableChecksum))
+            {
+                // It lies as it is, and is said to be another one.
+                return Discard(name, ref metrics.Malformed);
+            }
+
+            table = table[head.CodedBytes..];
             var origin = new BlockOrigin
             {
-                PayloadBytes = head.PayloadBytes,
-                TableChecksum = head.TableChecksum,
+                PayloadBytes = coded.BlockBytes,
+                TableChecksum = coded.TableChecksum,
                 ExpiresAt = head.ExpiresAt,
+                Loss = loss,
                 Traits = new BlockTraits
                 {
                     IsContent = true,
+                    LosslessOnly = (head.Flags & RecordFlags.LosslessOnly) != 0,
                     Model = Encoding.UTF8.GetString(names.Model),
                     Revision = Encoding.UTF8.GetString(names.Revision),
                     ParentKey = names.ParentKey,
                     CompanionOf = names.CompanionOf,
                 },
             };
-            return intake.TryReserve(origin) ? FetchParts(connection, name, headKey, head, table, intake) : FetchOutcome.Failed;
+            if (head.IsEncoded)
+            {
+                return FetchEncoded(connection, name, headKey, head, origin, table, intake);
+            }
+
+            return intake.TryReserve(origin) ? Counted(FetchParts(connection, name, headKey, head, table, intake), head) : FetchOutcome.Failed;
         }
         finally
         {
@@ -196,9 +231,61 @@ internal sealed class RedisBlockReader(
             return FetchOutcome.FalseHit;
         }
 
-        Interlocked.Increment(ref metrics.Hits);
-        Interlocked.Add(ref metrics.HitBytes, head.PayloadBytes);
         return FetchOutcome.Filled;
+    }
+
+    /// <summary>
+    /// Receives the encoded bytes beside the arena, and decodes them into it. What comes out is accepted chunk by chunk as it is, and the engine
+    /// seals it only if all of it together has the checksum of the block.
+    /// </summary>
+    private FetchOutcome FetchEncoded(
+        RedisConnection connection, BlockName name, ReadOnlySpan<byte> headKey, in RecordHead head, in BlockOrigin origin, ReadOnlySpan<byte> table,
+        IBlockIntake intake)
+    {
+        if (coder is null)
+        {
+            return Miss(ref metrics.Unreadable);
+        }
+
+        if (Crc32C.Compute(table) != head.TableChecksum)
+        {
+            return Discard(name, ref metrics.Mismatches);
+        }
+
+        intake.Expect(origin.PayloadBytes);
+        using var staged = new StagedIntake(intake, head.PayloadBytes);
+        var outcome = FetchParts(connection, name, headKey, head, table, staged);
+        if (outcome != FetchOutcome.Filled || !intake.TryReserve(origin))
+        {
+            return outcome == FetchOutcome.Filled ? FetchOutcome.Failed : outcome;
+        }
+
+        if (!coder.TryDecode(staged.Payload, intake.Payload, out _))
+        {
+            // Of a layout that is not known here, perhaps: others may know it, and it stays.
+            return Miss(ref metrics.Unreadable);
+        }
+
+        var checksums = new uint[ChecksumTable.EntryCount(origin.PayloadBytes)];
+        ChecksumTable.Compute(intake.Payload, checksums);
+        if (ChecksumTable.Seal(checksums) != origin.TableChecksum || !intake.TryAccept(0, RecordHead.TableAsBytes(checksums)))
+        {
+            return Discard(name, ref metrics.Mismatches);
+        }
+
+        Interlocked.Increment(ref metrics.Decoded);
+        return Counted(outcome, head);
+    }
+
+    private FetchOutcome Counted(FetchOutcome outcome, in RecordHead head)
+    {
+        if (outcome == FetchOutcome.Filled)
+        {
+            Interlocked.Increment(ref metrics.Hits);
+            Interlocked.Add(ref metrics.HitBytes, head.PayloadBytes);
+        }
+
+        return outcome;
     }
 
     /// <summary>Receives one part to its place and has its chunks checked. False at the first byte that is not what was written.</summary>

@@ -1,4 +1,6 @@
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.FarTiers;
 using Microsoft.Extensions.Logging;
 
@@ -16,13 +18,17 @@ public sealed class RedisBlockTier : IBlockTier, IDisposable
     private readonly RedisBlockReader _reader;
     private readonly RedisBlockWriter _writer;
     private readonly RedisPresence _presence;
+    private readonly Removals? _log;
 
     /// <param name="cluster">Nodes of one name share blocks; at most 64 letters, digits and '-', '_', '.'.</param>
     /// <param name="tenants">The node's tenants.</param>
     /// <param name="markerPath">A file that is there while Redis has not heard of all removals; empty: a restart forgets them.</param>
+    /// <param name="log">What was removed in the cluster; null: only what this node and Redis know.</param>
+    /// <param name="coder">Writes blocks in fewer bytes, and reads what was written so; null: blocks are written as they are, and encoded ones are misses.</param>
     /// <exception cref="SecretFileException">A key or password file is not what it should be.</exception>
     public RedisBlockTier(
-        RedisTierOptions options, string cluster, IEnumerable<Tenant> tenants, string markerPath, TimeProvider time, ILoggerFactory loggers)
+        RedisTierOptions options, string cluster, IEnumerable<Tenant> tenants, string markerPath, TimeProvider time, ILoggerFactory loggers,
+        Removals? log = null, IPayloadCoder? coder = null)
     {
         ArgumentNullException.ThrowIfNull(tenants);
         ArgumentNullException.ThrowIfNull(options);
@@ -33,8 +39,10 @@ public sealed class RedisBlockTier : IBlockTier, IDisposable
         var hasMissedRemovals = marker.IsSet;
         _link = new RedisServerLink(options, _metrics, time, logger);
         _removals = new RedisRemovals(_link, keys, options, _metrics, marker, logger);
-        _reader = new RedisBlockReader(_link, keys, cipher, _removals, options, _metrics, time);
-        _writer = new RedisBlockWriter(_link, keys, cipher, _removals, options, _metrics, time);
+        _log = log;
+        _reader = new RedisBlockReader(_link, keys, cipher, _removals, log, options, _metrics, time, coder);
+        var encoder = coder is null ? null : new RedisPayloadEncoder(coder, options.EncodeShare, _metrics, time);
+        _writer = new RedisBlockWriter(_link, keys, cipher, _removals, log, options, _metrics, time, encoder);
         _presence = new RedisPresence(_link, keys, _removals, options, _metrics);
         if (hasMissedRemovals)
         {
@@ -44,6 +52,19 @@ public sealed class RedisBlockTier : IBlockTier, IDisposable
             }
         }
     }
+
+    /// <summary>What was encoded for Redis and decoded from it, in any codec.</summary>
+    public CodingSnapshot Coding => new(
+        Interlocked.Read(ref _metrics.Encoded) + Interlocked.Read(ref _metrics.Decoded) == 0
+            ? []
+            :
+            [
+                new CodecSnapshot(
+                    "any", Interlocked.Read(ref _metrics.Encoded), Interlocked.Read(ref _metrics.EncodedFromBytes), Interlocked.Read(ref _metrics.EncodedToBytes),
+                    TimeSpan.Zero, Interlocked.Read(ref _metrics.Decoded), 0, TimeSpan.Zero),
+            ],
+        [new FallbackSnapshot("not-encoded", Interlocked.Read(ref _metrics.NotEncoded))],
+        0);
 
     /// <inheritdoc/>
     public string Name => "redis";
@@ -74,7 +95,7 @@ public sealed class RedisBlockTier : IBlockTier, IDisposable
 
     /// <inheritdoc/>
     public int CountPrefix(Tenant tenant, KeyRun keys, int from) =>
-        _link.IsUp && !_removals.IsPurging(tenant.Name) ? _presence.CountPrefix(_removals.KeysOf(tenant.Name), keys, from) : 0;
+        _link.IsUp && !IsPurging(tenant) ? _presence.CountPrefix(_removals.KeysOf(tenant.Name), keys, from) : 0;
 
     /// <inheritdoc/>
     public FetchOutcome Fetch(Tenant tenant, ReadOnlySpan<byte> key, ulong belief, IBlockIntake intake) =>
@@ -84,11 +105,25 @@ public sealed class RedisBlockTier : IBlockTier, IDisposable
     public bool Offer(in LeavingBlock block) => _writer.Offer(block);
 
     /// <inheritdoc/>
-    public void Forget(Tenant tenant, ReadOnlySpan<byte> key) => _removals.Remove(NameOf(tenant, key));
+    public bool Forget(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        _removals.Remove(NameOf(tenant, key));
+        return false;
+    }
 
     /// <inheritdoc/>
     public void ForgetScope(Tenant tenant, string? model, string? revision) =>
         _removals.PurgeScope(_removals.KeysOf(tenant.Name), model, revision);
+
+    /// <inheritdoc/>
+    public void Drop(Tenant tenant, ReadOnlySpan<byte> key, bool wasHere)
+    {
+        // Whoever removed it took it away here too, but this node may have written it after that.
+        if (NameOf(tenant, key) is var name && (wasHere || _writer.WroteLately(name)))
+        {
+            _removals.Remove(name);
+        }
+    }
 
     public void Dispose()
     {
@@ -98,7 +133,9 @@ public sealed class RedisBlockTier : IBlockTier, IDisposable
 
     /// <summary>What memory tells: the server is asked at all, and what was removed here is not shown again.</summary>
     private bool MayHold(Tenant tenant, ReadOnlySpan<byte> key) =>
-        _link.IsUp && !_removals.IsPurging(tenant.Name) && (_removals.Pending == 0 || !_removals.IsHidden(NameOf(tenant, key)));
+        _link.IsUp && !IsPurging(tenant) && _log?.IsQuiet(tenant.Name, key) != true && (_removals.Pending == 0 || !_removals.IsHidden(NameOf(tenant, key)));
+
+    private bool IsPurging(Tenant tenant) => _removals.IsPurging(tenant.Name) || _log?.IsPurging(tenant.Name) == true;
 
     private BlockName NameOf(Tenant tenant, ReadOnlySpan<byte> key) => BlockName.Of(_removals.KeysOf(tenant.Name).Utf8, key);
 }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using KvMesh.Cluster.Removals;
 using KvMesh.Engine.FarTiers;
 
 namespace KvMesh.Remote.Redis.Blocks;
@@ -9,12 +10,20 @@ namespace KvMesh.Remote.Redis.Blocks;
 /// nobody reads half a block, and of two writers the first one wins.
 /// </summary>
 internal sealed class RedisBlockWriter(
-    RedisServerLink link, RedisKeys keys, RecordCipher cipher, RedisRemovals removals, RedisTierOptions options, RedisTierMetrics metrics, TimeProvider time)
+    RedisServerLink link, RedisKeys keys, RecordCipher cipher, RedisRemovals removals, Removals? log, RedisTierOptions options, RedisTierMetrics metrics, TimeProvider time,
+    RedisPayloadEncoder? encoder)
 {
     /// <summary>How much longer parts live than the head that names them.</summary>
     private static readonly TimeSpan PartGrace = TimeSpan.FromMinutes(1);
 
+    /// <summary>Slowest encoding that an operation waits for.</summary>
+    private const int EncodedBytesPerSecond = 32 * 1024 * 1024;
+
+    private readonly RecentNames _recent = new();
     private byte[] _sealed = [];
+
+    /// <summary>Whether this node wrote the block lately, so that a removal by another may have come before the write.</summary>
+    public bool WroteLately(BlockName name) => _recent.Contains(name);
 
     /// <summary>As <see cref="IBlockTier.Offer"/>.</summary>
     public bool Offer(in LeavingBlock block)
@@ -72,7 +81,14 @@ internal sealed class RedisBlockWriter(
                 return true;
             }
 
-            WriteNew(connection, name, headKey, life, block);
+            // The number first, then the look at the block: what was purged meanwhile never gets a number from after the purge.
+            var reached = log?.Applied ?? 0;
+            if (block.IsStillKept)
+            {
+                WriteNew(connection, name, headKey, life, reached, block);
+                _recent.Add(name);
+            }
+
             return true;
         }
         catch (IOException exception)
@@ -116,7 +132,8 @@ internal sealed class RedisBlockWriter(
             return true;
         }
 
-        if (isHead && isRenewed && cipher.CanRead(head.KeyId) && head.ScopeStamp == StampOf(connection, block) && AreOtherPartsRenewed(connection, name, head, life))
+        var isGoodEnough = !head.IsLossy || !block.Origin.Traits.LosslessOnly;
+        if (isHead && isGoodEnough && isRenewed && cipher.CanRead(head.KeyId) && head.ScopeStamp == StampOf(connection, block) && IsCurrent(head, block) && AreOtherPartsRenewed(connection, name, head, life))
         {
             return true;
         }
@@ -152,7 +169,7 @@ internal sealed class RedisBlockWriter(
         return areThere;
     }
 
-    private void WriteNew(RedisConnection connection, BlockName name, ReadOnlySpan<byte> headKey, TimeSpan life, in LeavingBlock block)
+    private void WriteNew(RedisConnection connection, BlockName name, ReadOnlySpan<byte> headKey, TimeSpan life, long reached, in LeavingBlock block)
     {
         var origin = block.Origin;
         var names = new RecordNames
@@ -164,15 +181,23 @@ internal sealed class RedisBlockWriter(
             ParentKey = origin.Traits.ParentKey,
             CompanionOf = origin.Traits.CompanionOf,
         };
+        if (encoder is not null)
+        {
+            connection.Extend(options.Deadline + TimeSpan.FromSeconds(block.Payload.Length / EncodedBytesPerSecond));
+        }
+
+        var stored = encoder is null ? RedisPayloadEncoder.AsItIs(block) : encoder.Encode(block);
         var head = new RecordHead(
-            NewGeneration(), StampOf(connection, block), cipher.WriteKeyId, origin.ExpiresAt, block.Payload.Length, origin.TableChecksum, names.Bytes);
+            NewGeneration(), StampOf(connection, block), cipher.WriteKeyId, origin.ExpiresAt, stored.Payload.Length, stored.TableChecksum, names.Bytes,
+            reached, stored.Codec,
+            (stored.Loss is null ? RecordFlags.None : RecordFlags.Lossy) | (origin.Traits.LosslessOnly ? RecordFlags.LosslessOnly : RecordFlags.None));
         Span<byte> partKey = stackalloc byte[RedisKeys.MaxBytes];
         for (var part = 1; part < head.Parts; part++)
         {
-            SendPart(connection, head, part, partKey[..keys.WritePart(name, part, head.Generation, partKey)], life + PartGrace, block.Payload);
+            SendPart(connection, head, part, partKey[..keys.WritePart(name, part, head.Generation, partKey)], life + PartGrace, stored.Payload);
         }
 
-        if (SendHead(connection, head, names, headKey, life, block))
+        if (SendHead(connection, head, names, headKey, life, stored, new CodedIndex(block.Payload.Length, stored.BlockTableChecksum)))
         {
             Interlocked.Increment(ref metrics.Written);
             Interlocked.Add(ref metrics.WrittenBytes, block.Payload.Length);
@@ -203,15 +228,22 @@ internal sealed class RedisBlockWriter(
 
     /// <summary>False when there is a head already.</summary>
     private bool SendHead(
-        RedisConnection connection, in RecordHead head, in RecordNames names, ReadOnlySpan<byte> headKey, TimeSpan life, in LeavingBlock block)
+        RedisConnection connection, in RecordHead head, in RecordNames names, ReadOnlySpan<byte> headKey, TimeSpan life, in StoredPayload stored,
+        CodedIndex coded)
     {
         connection.Extend(options.Deadline);
-        var piece = block.Payload[..head.PayloadBytesOf(0)];
+        var piece = stored.Payload[..head.PayloadBytesOf(0)];
         var prefix = connection.Scratch.AsSpan(0, RecordHead.Bytes);
         var index = connection.Scratch.AsSpan(RecordHead.Bytes, head.IndexBytes);
         head.Write(prefix);
         names.Write(index[..head.NameBytes]);
-        RecordHead.TableAsBytes(block.Checksums).CopyTo(index[head.NameBytes..]);
+        if (head.CodedBytes > 0)
+        {
+            coded.Write(index[head.NameBytes..]);
+            stored.Loss?.Write(index[(head.NameBytes + CodedIndex.Bytes)..]);
+        }
+
+        RecordHead.TableAsBytes(stored.Checksums).CopyTo(index[(head.NameBytes + head.CodedBytes)..]);
         BeginSet(connection, arguments: 6, headKey, head.HeadValueBytes);
         connection.Commands.AddBytes(prefix);
         if (!head.IsEncrypted)
@@ -312,6 +344,9 @@ internal sealed class RedisBlockWriter(
         connection.Commands.Add(redisKey);
         connection.Commands.Add((long)life.TotalMilliseconds);
     }
+
+    private bool IsCurrent(in RecordHead head, in LeavingBlock block) => log is null
+        || head.Reached >= log.LastRemoval(block.Tenant.Name, block.Origin.Traits.Model ?? "", block.Origin.Traits.Revision ?? "", block.Key);
 
     private static ulong StampOf(RedisConnection connection, in LeavingBlock block) =>
         connection.Scopes.Of(block.Origin.Traits.Model ?? "", block.Origin.Traits.Revision ?? "");

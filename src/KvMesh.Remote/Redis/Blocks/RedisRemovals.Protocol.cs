@@ -32,6 +32,7 @@ internal sealed partial class RedisRemovals
         {
             _purges.TryDequeue(out _);
             Ended(purge);
+            Interlocked.Increment(ref _metrics.PurgesTold);
         }
 
         return isDone;
@@ -56,6 +57,7 @@ internal sealed partial class RedisRemovals
             _queue.Clear();
             _pending.Clear();
             _isOverrun = false;
+            Interlocked.Add(ref _metrics.PurgesTold, known.Length);
         }
 
         return isDone;

@@ -17,10 +17,19 @@ internal sealed class RedisTierMetrics
     public long Incomplete;
     public long Written;
     public long WrittenBytes;
+    public long Encoded;
+    public long EncodedFromBytes;
+    public long EncodedToBytes;
+    public long NotEncoded;
+
+    /// <summary>Codecs that lost more than the policy allows; the next safer one was tried, at last none.</summary>
+    public long OverCeiling;
+    public long Decoded;
     public long Renewed;
     public long Skipped;
     public long Deferred;
     public long Removed;
+    public long PurgesTold;
     public long Asked;
     public long Rounds;
     public long Saturated;
@@ -48,7 +57,14 @@ internal sealed class RedisTierMetrics
         meter.CreateObservableCounter("kvmesh.redis.refusals", Refusals, "{operation}", "Writes that the server refused, by reason.");
         Counter(meter, "kvmesh.redis.read", "By", "Payload bytes read from Redis.", () => HitBytes);
         Counter(meter, "kvmesh.redis.written", "By", "Payload bytes written to Redis.", () => WrittenBytes);
+        Counter(meter, "kvmesh.redis.encoded", "{block}", "Blocks that were written to Redis encoded.", () => Encoded);
+        Counter(meter, "kvmesh.redis.encoded_from", "By", "Their bytes as they were.", () => EncodedFromBytes);
+        Counter(meter, "kvmesh.redis.encoded_to", "By", "Their bytes encoded.", () => EncodedToBytes);
+        Counter(meter, "kvmesh.redis.not_encoded", "{block}", "Blocks that were to be encoded for Redis and were written as they are.", () => NotEncoded);
+        Counter(meter, "kvmesh.redis.over_ceiling", "{codec}", "Codecs that lost more of a block for Redis than the policy allows.", () => OverCeiling);
+        Counter(meter, "kvmesh.redis.decoded", "{block}", "Blocks that were read from Redis encoded, and decoded.", () => Decoded);
         Counter(meter, "kvmesh.redis.removed", "{block}", "Blocks whose removal Redis was told.", () => Removed);
+        Counter(meter, "kvmesh.redis.purges", "{purge}", "Purges that Redis was told.", () => PurgesTold);
         Counter(meter, "kvmesh.redis.presence.keys", "{key}", "Keys whose presence was asked for.", () => Asked);
         Counter(meter, "kvmesh.redis.presence.rounds", "{round}", "Round trips that asked for presence.", () => Rounds);
         Counter(meter, "kvmesh.redis.saturated", "{operation}", "Operations that found no free connection, or no room in flight, in time.", () => Saturated);

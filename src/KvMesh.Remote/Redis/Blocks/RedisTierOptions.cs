@@ -49,6 +49,13 @@ public sealed class RedisTierOptions
     public long MaxBytesInFlight { get; set; } = 256L << 20;
 
     /// <summary>
+    /// Largest part of one processor that encoding blocks for Redis may take, where a policy wants them encoded; what is beyond it is written as it
+    /// is. 0: nothing is encoded any more, and what was is still read.
+    /// </summary>
+    [Range(0.0, 1.0)]
+    public double EncodeShare { get; set; } = 0.5;
+
+    /// <summary>
     /// Files with AES-256 keys, 32 bytes or 64 hexadecimal digits each, which nobody else may read. The first encrypts what is written, all
     /// decrypt what is read. Empty: payloads lie in Redis as they are.
     /// </summary>

@@ -36,12 +36,16 @@ public sealed class RedisLink : IAsyncDisposable
 
         _options = options;
         _options.ClientName = clientName;
+        _options.ReconnectRetryPolicy = new ScatteredRetry(clientName);
         _time = time;
         Description = "Redis " + string.Join(", ", options.EndPoints.Select(SocketText));
     }
 
     /// <summary>Addresses of the servers, without secrets.</summary>
     public string Description { get; }
+
+    /// <summary>How often the client was set up anew.</summary>
+    internal int Openings { get; private set; }
 
     /// <summary>Whether a text is an address of Redis, with options of the client behind commas. The error does not repeat it: it may hold a password.</summary>
     public static bool TryParse(string configuration, [NotNullWhen(false)] out string? error) => TryParse(configuration, out _, out error);
@@ -63,14 +67,25 @@ public sealed class RedisLink : IAsyncDisposable
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            GiveUpIfHung(multiplexer);
+            GiveUpIfHung();
             throw;
         }
         catch (Exception exception) when (exception is RedisException or ObjectDisposedException or OperationCanceledException or TimeoutException)
         {
-            throw new StoreSilentException(FirstLine(exception.Message), exception);
+            if (exception is not RedisServerException)
+            {
+                GiveUpIfHung();
+            }
+
+            throw new StoreSilentException(Reason(exception), exception);
         }
     }
+
+    /// <summary>Asks the server whether it would run a script.</summary>
+    /// <exception cref="StoreSilentException">The server cannot be reached, or refuses.</exception>
+    /// <exception cref="OperationCanceledException">The caller's time is over.</exception>
+    public async Task CheckAsync(CancellationToken cancellationToken) =>
+        await EvaluateAsync("return 1", [], [], cancellationToken).ConfigureAwait(false);
 
     /// <summary>Calls a handler for each message of a channel, from the first connection on. Messages of a time without connection are lost.</summary>
     internal void Subscribe(string channel, Action handler)
@@ -121,7 +136,6 @@ public sealed class RedisLink : IAsyncDisposable
         options.ConnectRetry = 1;
         options.ConnectTimeout = Math.Min(options.ConnectTimeout, 2000);
         options.KeepAlive = options.KeepAlive > 0 ? options.KeepAlive : 5;
-        options.ReconnectRetryPolicy = new LinearRetry(500);
         error = null;
         return true;
     }
@@ -133,6 +147,15 @@ public sealed class RedisLink : IAsyncDisposable
         _ => endpoint.ToString() ?? "",
     };
 
+    /// <summary>What went wrong, in words: the client's own name connections, commands and its inner state.</summary>
+    private string Reason(Exception exception) => exception switch
+    {
+        RedisServerException => $"{Description} refused: {FirstLine(exception.Message)}",
+        RedisConnectionException { FailureType: ConnectionFailureType.AuthenticationFailure } => $"{Description} refuses the name or the password.",
+        TimeoutException => $"{Description} did not answer in time.",
+        _ => $"There is no connection to {Description}.",
+    };
+
     private static string FirstLine(string text) => text.Split('\n')[0].Split("; inst:")[0].Trim();
 
     private async Task<RedisResult> SendAsync(
@@ -141,7 +164,7 @@ public sealed class RedisLink : IAsyncDisposable
         if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
         {
             Interlocked.Decrement(ref _outstanding);
-            GiveUpIfHung(multiplexer);
+            GiveUpIfHung();
             throw new StoreSilentException($"{MaxOutstanding} commands wait for an answer.");
         }
 
@@ -153,7 +176,7 @@ public sealed class RedisLink : IAsyncDisposable
     private void NoteAnswer(Task<RedisResult> answer)
     {
         Interlocked.Decrement(ref _outstanding);
-        if (answer.Exception is null)
+        if (answer.IsCompletedSuccessfully || answer.Exception?.InnerException is RedisServerException)
         {
             Volatile.Write(ref _lastAnswer, _time.GetTimestamp());
         }
@@ -167,6 +190,7 @@ public sealed class RedisLink : IAsyncDisposable
             ObjectDisposedException.ThrowIf(_isDisposed, this);
             if (_connecting is null or { IsFaulted: true } or { IsCanceled: true })
             {
+                Openings++;
                 _connecting = OpenAsync([.. _subscriptions]);
                 Volatile.Write(ref _lastAnswer, _time.GetTimestamp());
             }
@@ -178,9 +202,14 @@ public sealed class RedisLink : IAsyncDisposable
         {
             return await connecting.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
+        catch (OperationCanceledException)
+        {
+            GiveUpIfHung();
+            throw;
+        }
         catch (Exception exception) when (exception is RedisException or System.Net.Sockets.SocketException or TimeoutException)
         {
-            throw new StoreSilentException(FirstLine(exception.Message), exception);
+            throw new StoreSilentException(Reason(exception), exception);
         }
     }
 
@@ -199,15 +228,18 @@ public sealed class RedisLink : IAsyncDisposable
         return multiplexer;
     }
 
-    private void GiveUpIfHung(ConnectionMultiplexer hung)
+    /// <summary>
+    /// Gives the connection up for a new one when it brought no answer for long, whatever the reason: it hangs, its set-up never ended, or the client
+    /// says at once that there is none and does not find the way back to the server by itself.
+    /// </summary>
+    private void GiveUpIfHung()
     {
         Task<ConnectionMultiplexer>? old = null;
         lock (_lock)
         {
-            if (_time.GetElapsedTime(Volatile.Read(ref _lastAnswer)) > HangLimit && _connecting is { IsCompletedSuccessfully: true } connecting && connecting.Result == hung)
+            if (_time.GetElapsedTime(Volatile.Read(ref _lastAnswer)) > HangLimit)
             {
-                old = _connecting;
-                _connecting = null;
+                (old, _connecting) = (_connecting, null);
             }
         }
 

@@ -8,7 +8,8 @@ namespace KvMesh.Remote.Redis.Coordination;
 /// <summary>
 /// The scheduler's lease in Redis: a key that expires, and a fencing token beside it that only grows. Whoever sees the key unchanged
 /// for the whole duration by its own clock may take the lease as well, so that a step of the server's clock does not keep a dead
-/// scheduler in office. After a loss of the data tokens go on above the server's time and above what any contender has met.
+/// scheduler in office. After a loss of the data tokens go on above the server's time and above what any contender has met: also that of a holder whose
+/// token others do not follow any more, since a later one was lost with what the server wrote last.
 /// </summary>
 public sealed class RedisSchedulerLease : ISchedulerLease
 {
@@ -23,7 +24,7 @@ public sealed class RedisSchedulerLease : ISchedulerLease
         if held and holder ~= ARGV[1] and held ~= ARGV[2] then
           return {0, string.format('%.0f', token), held}
         end
-        if holder ~= ARGV[1] then
+        if holder ~= ARGV[1] or token + 1 < tonumber(ARGV[3]) then
           local time = redis.call('TIME')
           token = math.max(token + 1, tonumber(ARGV[3]), time[1] * 1000 + math.floor(time[2] / 1000))
           redis.call('HSET', KEYS[2], 'token', string.format('%.0f', token))

@@ -59,7 +59,7 @@ internal sealed class RedisCalls : IDisposable
         }
         catch (Exception failure) when (failure is RedisException or System.Net.Sockets.SocketException or ObjectDisposedException)
         {
-            return (default, $"Redis: {failure.Message}");
+            return (default, failure is RedisServerException ? $"Redis refused: {failure.Message.Split('\n')[0]}" : "There is no connection to Redis.");
         }
         finally
         {
@@ -82,7 +82,9 @@ internal sealed class RedisCalls : IDisposable
             var answer = AnswerAsync(call, state);
             try
             {
-                return await answer.WaitAsync(_options.Deadline, _time, cancellationToken).ConfigureAwait(false);
+                var value = await answer.WaitAsync(_options.Deadline, _time, cancellationToken).ConfigureAwait(false);
+                _redis.NoteAnswer();
+                return value;
             }
             catch (RedisServerException failure) when (isFirst && failure.Message.StartsWith("NOSCRIPT", StringComparison.Ordinal))
             {
@@ -91,7 +93,13 @@ internal sealed class RedisCalls : IDisposable
             catch (Exception failure) when (failure is TimeoutException or OperationCanceledException)
             {
                 // Nobody waits for this answer any more; its failure is nobody's surprise.
+                _redis.GiveUpIfHung();
                 _ = answer.ContinueWith(static given => _ = given.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+                throw;
+            }
+            catch (Exception failure) when (failure is RedisConnectionException or ObjectDisposedException)
+            {
+                _redis.GiveUpIfHung();
                 throw;
             }
         }

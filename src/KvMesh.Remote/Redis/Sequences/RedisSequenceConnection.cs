@@ -8,15 +8,21 @@ namespace KvMesh.Remote.Redis.Sequences;
 /// </summary>
 public sealed class RedisSequenceConnection : IAsyncDisposable
 {
+    /// <summary>A connection that answered nothing for this long is given up for a new one: the peer may be gone without a word.</summary>
+    public static readonly TimeSpan HangLimit = TimeSpan.FromSeconds(15);
+
     private readonly ConfigurationOptions _configuration;
+    private readonly TimeProvider _time;
     private readonly Lock _lock = new();
     private Task<IConnectionMultiplexer>? _opening;
+    private long _lastAnswer;
     private bool _isDisposed;
 
     /// <param name="configuration">host:port,…, further servers and options of the client behind commas.</param>
     /// <param name="clientName">Shown by CLIENT LIST of the server.</param>
-    public RedisSequenceConnection(string configuration, string clientName)
+    public RedisSequenceConnection(string configuration, string clientName, TimeProvider time)
     {
+        _time = time;
         _configuration = ConfigurationOptions.Parse(configuration);
         _configuration.ClientName = clientName;
         _configuration.AbortOnConnectFail = false;
@@ -25,6 +31,9 @@ public sealed class RedisSequenceConnection : IAsyncDisposable
         _configuration.KeepAlive = _configuration.KeepAlive > 0 ? _configuration.KeepAlive : 5;
         _configuration.ReconnectRetryPolicy = new LinearRetry(500);
     }
+
+    /// <summary>How often the client was set up anew.</summary>
+    internal int Openings { get; private set; }
 
     public async ValueTask DisposeAsync()
     {
@@ -37,13 +46,7 @@ public sealed class RedisSequenceConnection : IAsyncDisposable
 
         if (opening is not null)
         {
-            await ((Task)opening).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (opening.IsCompletedSuccessfully)
-            {
-                var connection = await opening.ConfigureAwait(false);
-                await connection.CloseAsync(allowCommandsToComplete: false).ConfigureAwait(false);
-                connection.Dispose();
-            }
+            await CloseAsync(opening).ConfigureAwait(false);
         }
     }
 
@@ -53,7 +56,52 @@ public sealed class RedisSequenceConnection : IAsyncDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_isDisposed, this);
-            return _opening is null or { IsFaulted: true } ? _opening = ConnectAsync() : _opening;
+            if (_opening is null or { IsFaulted: true } or { IsCanceled: true })
+            {
+                Openings++;
+                Volatile.Write(ref _lastAnswer, _time.GetTimestamp());
+                _opening = ConnectAsync();
+            }
+
+            return _opening;
+        }
+    }
+
+    /// <summary>The server said something, an error included.</summary>
+    internal void NoteAnswer() => Volatile.Write(ref _lastAnswer, _time.GetTimestamp());
+
+    /// <summary>
+    /// A call had no answer. Makes the next one open another connection when nothing was heard over this one for long, whatever the reason: it hangs, its set-up
+    /// never ended, or the client says at once that there is none and does not find the way back to the server by itself.
+    /// </summary>
+    internal void GiveUpIfHung()
+    {
+        Task<IConnectionMultiplexer>? hung;
+        lock (_lock)
+        {
+            if (_isDisposed || _opening is null || _time.GetElapsedTime(Volatile.Read(ref _lastAnswer)) <= HangLimit)
+            {
+                return;
+            }
+
+            hung = _opening;
+            _opening = null;
+        }
+
+        _ = CloseAsync(hung);
+    }
+
+    private static async Task CloseAsync(Task<IConnectionMultiplexer> opening)
+    {
+        try
+        {
+            var connection = await opening.ConfigureAwait(false);
+            await connection.CloseAsync(allowCommandsToComplete: false).ConfigureAwait(false);
+            connection.Dispose();
+        }
+        catch (Exception exception) when (exception is RedisException or ObjectDisposedException or System.Net.Sockets.SocketException or TimeoutException)
+        {
+            // It is given up either way.
         }
     }
 

@@ -17,7 +17,8 @@ internal sealed class RedisSequenceKeys(string prefix)
 
     public RedisKey Names(string tenant) => Book(tenant, "names");
 
-    public RedisKey[] Books(string tenant) => [Book(tenant, "taken"), Names(tenant), Book(tenant, "ends"), Book(tenant, "held"), Book(tenant, "sums")];
+    public RedisKey[] Books(string tenant) =>
+        [Book(tenant, "taken"), Names(tenant), Book(tenant, "ends"), Book(tenant, "held"), Book(tenant, "sums"), Book(tenant, "held-until")];
 
     private RedisKey Book(string tenant, string name) => $"{prefix}sequences{{{tenant}}}:{name}";
 }

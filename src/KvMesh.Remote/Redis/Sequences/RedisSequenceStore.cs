@@ -28,7 +28,7 @@ public sealed class RedisSequenceStore(RedisSequenceConnection redis, RedisSeque
         RedisKey[] keys = [_keys.Head(id), _keys.Rows(id, head.RowsId)];
         RedisValue[] values =
         [
-            VersionBytes(write.ExpectedVersion),
+            Expected(write),
             SequenceHeadFormat.Write(head),
             Math.Max(1, write.KeepUntil - write.Now),
             (long)write.FirstNewRow * SegmentRow.EncodedBytes,
@@ -107,16 +107,18 @@ public sealed class RedisSequenceStore(RedisSequenceConnection redis, RedisSeque
 
     public void Dispose() => _calls.Dispose();
 
-    private static byte[] VersionBytes(long version)
+    /// <summary>Stamp and version as they stand in the head that is expected; nothing for none.</summary>
+    private static byte[] Expected(in SequenceWrite write)
     {
-        if (version == 0)
+        if (write.ExpectedVersion == 0)
         {
             return [];
         }
 
-        var bytes = new byte[sizeof(long)];
-        BinaryPrimitives.WriteInt64LittleEndian(bytes, version);
-        return bytes;
+        Span<byte> bytes = stackalloc byte[sizeof(int) + sizeof(long)];
+        BinaryPrimitives.WriteInt32LittleEndian(bytes, write.ExpectedStamp);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes[SequenceHeadFormat.StampBytes..], write.ExpectedVersion);
+        return bytes[..(SequenceHeadFormat.StampBytes + sizeof(long))].ToArray();
     }
 
     private static RedisValue[] Arguments(TenantReport report)
@@ -144,7 +146,7 @@ public sealed class RedisSequenceStore(RedisSequenceConnection redis, RedisSeque
     private static TenantShare Understand(RedisValue[] parts)
     {
         var ended = new List<SequenceEntry>();
-        for (var at = 6; at + 1 < parts.Length; at += 2)
+        for (var at = 7; at + 1 < parts.Length; at += 2)
         {
             var fields = ((string)parts[at + 1]!).Split('|');
             var origin = SequenceOrigin.None with { Name = fields[6], RowsId = ulong.Parse(fields[5], NumberStyles.HexNumber, CultureInfo.InvariantCulture) };
@@ -155,7 +157,8 @@ public sealed class RedisSequenceStore(RedisSequenceConnection redis, RedisSeque
             StoreStatus.Ok,
             new SequenceUsage(Number(parts[0]!), Number(parts[1]!), Number(parts[2]!)),
             new SequenceUsage(Number(parts[3]!), Number(parts[4]!), Number(parts[5]!)),
-            ended);
+            ended,
+            StoreTime: Number(parts[6]!));
 
         static long Number(string text) => long.Parse(text, CultureInfo.InvariantCulture);
     }

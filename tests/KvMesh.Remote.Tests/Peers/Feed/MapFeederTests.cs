@@ -52,6 +52,68 @@ public sealed class MapFeederTests
         await Eventually.Holds(() => Match(c, 0, holders) == 150, "the gap");
     }
 
+    /// <param name="isTold">Whether the map has heard that the block is gone, or says that its holder still has it.</param>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_hole_in_a_long_chain_is_promised_once_and_no_more_until_it_is_filled(bool isTold)
+    {
+        const int Count = 300;
+        const int Hole = 150;
+        await using var mesh = new MapMesh(new MapNode(0), new MapNode(1));
+        var (a, b) = (mesh.Nodes[0], mesh.Nodes[1]);
+        mesh.ShowAll();
+        await Eventually.Holds(() => b.Locator.Complete.IsFull, "the list of what was there, behind which changes come once");
+        for (var block = 0; block < Count; block++)
+        {
+            a.Put(block);
+        }
+
+        var holders = new BlockHolders[Count];
+        await Eventually.Holds(() => Enumerable.Range(0, Count).All(block => b.Knows(block, a)), "every block of the chain on b");
+        if (isTold)
+        {
+            a.Remove(Hole);
+            await Eventually.Holds(() => !b.Map.Find(DigestOf(b, Hole)).Contains(b.Map.NumberOf(a.Id)), "the block that went");
+        }
+
+        // The probe leaps over it: a promise that a reader finds to be empty.
+        Assert.Equal(Count, Match(b, 0, holders));
+        Assert.Equal(0, b.Metrics.Holes);
+        if (isTold)
+        {
+            Assert.True(b.Locator.Locate(Tenant.DefaultName, MapNode.KeyOf(Hole), TimeSpan.Zero).IsEmpty);
+        }
+        else
+        {
+            b.Locator.ReportFalseHit(Tenant.DefaultName, MapNode.KeyOf(Hole), b.Map.NumberOf(a.Id), MarkOf(b, Hole));
+        }
+
+        Assert.Equal(1, b.Metrics.Holes);
+        Assert.Equal(Hole, Match(b, 0, holders));
+        Assert.Equal(Hole, Match(b, 0, holders));
+        Assert.Equal(Hole - 30, Match(b, 30, holders));
+        Assert.Equal(Count - Hole - 1, Match(b, Hole + 1, holders));
+        Assert.Equal(1, b.Metrics.Holes);
+
+        if (isTold)
+        {
+            a.Put(Hole);
+        }
+        else
+        {
+            b.Map.Set(DigestOf(b, Hole), b.Map.NumberOf(a.Id), 1, 10);
+        }
+
+        await Eventually.Holds(() => Match(b, 0, holders) == Count, "the whole chain again");
+        Assert.True(holders[Hole].Contains(b.Map.NumberOf(a.Id)));
+    }
+
+    private static int MarkOf(MapNode node, int block) => node.Locator.MarkOf(Tenant.DefaultName, MapNode.KeyOf(block));
+
+    private static KeyDigest DigestOf(MapNode node, int block) =>
+        KeyDigest.Compute(node.Locator.Role!.Secret, TenantNumbers.Of(Tenant.DefaultName), MapNode.KeyOf(block));
+
     [Fact]
     public async Task Eviction_is_followed_to_the_last_block()
     {
@@ -159,11 +221,49 @@ public sealed class MapFeederTests
         await using var mesh = new MapMesh(new MapNode(0), new MapNode(1));
         var (a, b) = (mesh.Nodes[0], mesh.Nodes[1]);
         mesh.ShowAll();
+        await Eventually.Holds(() => b.Locator.Complete.IsFull, "the list of what was there, behind which changes come once");
         a.Put(0);
         await Eventually.Holds(() => b.Knows(0, a), "the block");
-        b.Locator.ReportFalseHit(Tenant.DefaultName, MapNode.KeyOf(0), b.Map.NumberOf(a.Id));
+        b.Locator.ReportFalseHit(Tenant.DefaultName, MapNode.KeyOf(0), b.Map.NumberOf(a.Id), MarkOf(b, 0));
         Assert.False(b.Knows(0, a));
         Assert.Equal(1, b.Metrics.FalseHits);
+    }
+
+    [Fact]
+    public async Task A_false_hit_takes_nothing_away_that_its_node_said_since()
+    {
+        await using var mesh = new MapMesh(new MapNode(0), new MapNode(1));
+        var (a, b) = (mesh.Nodes[0], mesh.Nodes[1]);
+        mesh.ShowAll();
+        await Eventually.Holds(() => b.Locator.Complete.IsFull, "the list of what was there, behind which changes come once");
+        a.Put(0);
+        await Eventually.Holds(() => b.Knows(0, a), "the block");
+
+        // A reader has asked, its answer is on the way, and the block comes back meanwhile.
+        var mark = MarkOf(b, 0);
+        a.Remove(0);
+        await Eventually.Holds(() => !b.Knows(0, a), "the block that went");
+        a.Put(0);
+        await Eventually.Holds(() => b.Knows(0, a), "the block that came back");
+        b.Locator.ReportFalseHit(Tenant.DefaultName, MapNode.KeyOf(0), b.Map.NumberOf(a.Id), mark);
+
+        Assert.True(b.Knows(0, a));
+    }
+
+    [Fact]
+    public async Task A_map_that_lost_a_block_hears_of_it_when_its_node_says_so_again()
+    {
+        await using var mesh = new MapMesh(new MapNode(0), new MapNode(1));
+        var (a, b) = (mesh.Nodes[0], mesh.Nodes[1]);
+        mesh.ShowAll();
+        await Eventually.Holds(() => b.Locator.Complete.IsFull, "the list of what was there, behind which changes come once");
+        a.Put(0);
+        await Eventually.Holds(() => b.Knows(0, a), "the block");
+        Assert.True(b.Map.Remove(DigestOf(b, 0), b.Map.NumberOf(a.Id)));
+
+        a.Correct(0);
+
+        await Eventually.Holds(() => b.Knows(0, a), "the block again");
     }
 
     [Fact]
@@ -197,6 +297,7 @@ public sealed class MapFeederTests
         var holders = new BlockHolders[1000];
         await Eventually.Holds(() => Match(asking, 0, holders) == Blocks, "the chain of another node");
         Assert.All(holders.Take(Blocks), each => Assert.Equal(mesh.Nodes[3].Id, asking.Locator.NodeOf(each[0])!.Id));
+        await Eventually.Holds(() => asking.Map.Locations > 0, "blocks of the slots that the asking node keeps itself");
         Assert.InRange(asking.Map.Locations, 1, Blocks - 1);
         await Eventually.Holds(
             () => mesh.Nodes.Sum(node => node.Map.Locations) == SlotAssignment.DirectoriesPerSlot * Blocks, "three directories for each block");

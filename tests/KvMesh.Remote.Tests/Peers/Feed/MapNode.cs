@@ -42,9 +42,9 @@ internal sealed class MapNode : IAsyncDisposable
         Metrics = new MapMetrics(Map, _meter);
         _directories = new DirectoryClient(Id, PeerCredential.None, TimeProvider.System);
         Locator = new BlockLocator(Map, _directories, Metrics);
-        native.Peers = _door = new PeerDoor(Engine.Engine, Locator);
+        native.Peers = _door = new PeerDoor(Engine.Engine, Locator, TimeProvider.System);
         _feeder = new MapFeeder(
-            Views, Locator, PeerCredential.None, new MapFeedOptions(), Metrics, clock ?? TimeProvider.System, NullLoggerFactory.Instance);
+            Views, Locator, PeerCredential.None, new MapFeedOptions { AnswerLimit = Eventually.Patience }, Metrics, clock ?? TimeProvider.System, NullLoggerFactory.Instance);
         _host.Start();
         _feeder.Start();
         Record = new NodeRecord { Id = Id, Incarnation = 1, NativeAddress = endpoint.ToString() };
@@ -66,6 +66,11 @@ internal sealed class MapNode : IAsyncDisposable
 
     public BlockLocator Locator { get; }
 
+    /// <summary>What other nodes ask beyond blocks.</summary>
+    public PeerDoor Door => _door;
+
+    public ConnectionHost Host => _host;
+
     public static byte[] KeyOf(int block) => Scope.KeyOf(TestBytes.Hash(1, block));
 
     /// <summary>Hashes of the first blocks.</summary>
@@ -75,6 +80,9 @@ internal sealed class MapNode : IAsyncDisposable
         Assert.Equal(SealStatus.Sealed, Engine.PutContent(KeyOf(block), new byte[payloadBytes], block == 0 ? default : KeyOf(block - 1)));
 
     public bool Remove(int block) => Engine.Engine.Remove(Engine.Tenant, KeyOf(block));
+
+    /// <summary>Tells its directories again how a block stands.</summary>
+    public void Correct(int block) => _door.Correct(Engine.Tenant, KeyOf(block));
 
     public bool Has(int block) => Engine.Engine.TryInspect(Engine.Tenant, KeyOf(block), out _);
 

@@ -23,7 +23,7 @@ public sealed class FaultTests : IAsyncLifetime
         Assert.Null(node.Read(TierNode.Key(1)));
         Assert.False(node.Store(TierNode.Key(1), [1]));
         Assert.Equal(0, node.Match(2, 10));
-        Assert.False(node.Tier.IsUp);
+        await LeftAloneAsync(node);
 
         await _server.BeginAsync();
 
@@ -33,11 +33,11 @@ public sealed class FaultTests : IAsyncLifetime
     [Fact]
     public async Task A_server_that_hangs_costs_a_deadline_and_is_left_alone_until_it_answers()
     {
-        using var node = Node();
+        using var node = new TierNode(_server.Address);
         using var reader = Node();
         Assert.True(node.Store(TierNode.Key(1), [1]));
         Assert.True(node.Store(TierNode.Key(2), [2]));
-        Assert.Equal([2], reader.Read(TierNode.Key(2)));
+        await Eventually.Holds(() => reader.Read(TierNode.Key(2)) is [2], "a block read before the server hangs");
         await _server.Process.SignalAsync("STOP");
         try
         {
@@ -47,7 +47,7 @@ public sealed class FaultTests : IAsyncLifetime
                 Assert.Equal(0, await Eventually.Within(() => reader.Match(1, 5), "a match while the server hangs"));
             }
 
-            Assert.False(reader.Tier.IsUp);
+            await LeftAloneAsync(reader);
             Assert.True(reader.Metrics.FailuresLate > 0, "the deadline was not what ended it");
         }
         finally
@@ -79,7 +79,7 @@ public sealed class FaultTests : IAsyncLifetime
     [Fact]
     public async Task A_full_server_is_read_and_not_written()
     {
-        using var node = Node();
+        using var node = new TierNode(_server.Address);
         Assert.True(node.Store(TierNode.Key(1), [1]));
         await _server.AskAsync("CONFIG", "SET", "maxmemory", "1");
 
@@ -92,7 +92,7 @@ public sealed class FaultTests : IAsyncLifetime
             "writes pause");
         Assert.True(node.Tier.IsUp);
         Assert.True(node.Metrics.RefusedFull > 0);
-        using (var reader = Node())
+        using (var reader = new TierNode(_server.Address))
         {
             Assert.Equal([1], reader.Read(TierNode.Key(1)));
         }
@@ -104,7 +104,7 @@ public sealed class FaultTests : IAsyncLifetime
     [Fact]
     public async Task A_replica_is_read_and_not_written()
     {
-        using var node = Node();
+        using var node = new TierNode(_server.Address);
         Assert.True(node.Store(TierNode.Key(1), [1]));
         await _server.AskAsync("REPLICAOF", "127.0.0.1", "1");
 
@@ -117,7 +117,7 @@ public sealed class FaultTests : IAsyncLifetime
             "writes pause");
         Assert.True(node.Tier.IsUp);
         Assert.True(node.Metrics.RefusedReadOnly > 0);
-        using (var reader = Node())
+        using (var reader = new TierNode(_server.Address))
         {
             Assert.Equal([1], reader.Read(TierNode.Key(1)));
         }
@@ -129,8 +129,8 @@ public sealed class FaultTests : IAsyncLifetime
     [Fact]
     public async Task A_flushed_server_is_filled_again()
     {
-        using var node = Node();
-        using var reader = Node();
+        using var node = new TierNode(_server.Address);
+        using var reader = new TierNode(_server.Address);
         Assert.True(node.Store(TierNode.Key(1), [1]));
         await _server.AskAsync("FLUSHALL");
 
@@ -144,8 +144,8 @@ public sealed class FaultTests : IAsyncLifetime
     {
         using var node = Node();
         using var reader = Node();
-        Assert.True(node.Store(TierNode.Key(1), [1]));
-        Assert.True(reader.Exists(TierNode.Key(1)));
+        await StoresAsync(node, 1);
+        await Eventually.Holds(() => reader.Exists(TierNode.Key(1)), "the block seen by the other node");
         await _server.KillAsync();
         Assert.Null(reader.Read(TierNode.Key(1)));
         await _server.BeginAsync();
@@ -158,8 +158,8 @@ public sealed class FaultTests : IAsyncLifetime
     public async Task Removals_while_the_server_is_away_are_told_when_it_is_back()
     {
         using var node = Node();
-        Assert.True(node.Store(TierNode.Key(1), [1]));
-        Assert.True(node.Store(TierNode.Key(2), [2]));
+        await StoresAsync(node, 1);
+        await StoresAsync(node, 2);
         await _server.Process.SignalAsync("STOP");
         try
         {
@@ -183,7 +183,7 @@ public sealed class FaultTests : IAsyncLifetime
     {
         var marker = Path.Combine(_server.Folder, "marker");
         var node = new TierNode(_server.Address, TierNode.Impatient, marker: marker);
-        Assert.True(node.Store(TierNode.Key(1), [1]));
+        await StoresAsync(node, 1);
         Assert.False(File.Exists(marker));
         await _server.Process.SignalAsync("STOP");
         node.Engine.Remove(node.Tenant, TierNode.Key(1));
@@ -215,28 +215,24 @@ public sealed class FaultTests : IAsyncLifetime
             node.Store(TierNode.Key(2), [2]);
         }
 
-        await Eventually.Holds(
-            () =>
-            {
-                node.Read(TierNode.Key(1));
-                return !node.Tier.IsUp;
-            },
-            "the breaker opens");
+        await LeftAloneAsync(node);
         Assert.Equal(0, node.Metrics.Hits + node.Metrics.Written);
     }
 
+    /// <param name="atOnce">What comes without delay, of what a server says to the first reader.</param>
     [Theory]
-    [InlineData("")]
-    [InlineData("+PONG\r\n")]
-    [InlineData("+PONG\r\n*2\r\n$4\r\nbase\r\n$16\r\n0123456789abcdef\r\n$1000\r\n")]
-    public async Task A_server_that_sends_a_byte_a_second_costs_a_deadline(string atOnce)
+    [InlineData(0)]
+    [InlineData(7)]
+    [InlineData(51)]
+    public async Task A_server_that_sends_a_byte_a_second_costs_a_deadline(int atOnce)
     {
-        await using var slow = new OddServer(System.Text.Encoding.Latin1.GetBytes(atOnce), "*2\r\n$4\r\nbase\r\n$16\r\n0123456789"u8.ToArray());
+        // The beginning of a right answer, so that it is the time alone that is wrong, however much of it comes.
+        const string Answer = "+PONG\r\n*2\r\n$4\r\nbase\r\n$16\r\n0123456789abcdef\r\n$1000\r\n0123456789012345678901234567890123456789";
+        await using var slow = new OddServer(System.Text.Encoding.Latin1.GetBytes(Answer[..atOnce]), System.Text.Encoding.Latin1.GetBytes(Answer[atOnce..]));
         using var node = new TierNode(slow.Address, TierNode.Impatient);
-        Assert.Null(await Eventually.Within(() => node.Read(TierNode.Key(1)), "a miss"));
-        Assert.Null(await Eventually.Within(() => node.Read(TierNode.Key(2)), "a miss"));
-        Assert.Equal(2, node.Metrics.FailuresLate);
-        Assert.False(node.Tier.IsUp);
+        await LeftAloneAsync(node);
+        Assert.True(node.Metrics.FailuresLate >= 2, $"{node.Metrics.FailuresLate} deadlines");
+        Assert.Equal(0, node.Metrics.Hits);
     }
 
     [Fact]
@@ -249,8 +245,7 @@ public sealed class FaultTests : IAsyncLifetime
         Assert.True(node.Store(TierNode.Key(1), [1]));
         using var refused = new TierNode(_server.Address, options => (options.User, options.PasswordFile) = ("kv", wrong));
         Assert.False(refused.Store(TierNode.Key(2), [1]));
-        Assert.Null(refused.Read(TierNode.Key(1)));
-        Assert.False(refused.Tier.IsUp);
+        await LeftAloneAsync(refused);
         Assert.True(refused.Metrics.FailuresRefused > 0);
     }
 
@@ -258,7 +253,7 @@ public sealed class FaultTests : IAsyncLifetime
     public async Task A_node_stops_while_the_server_hangs()
     {
         var node = Node();
-        Assert.True(node.Store(TierNode.Key(1), [1]));
+        await StoresAsync(node, 1);
         await _server.Process.SignalAsync("STOP");
         try
         {
@@ -271,6 +266,15 @@ public sealed class FaultTests : IAsyncLifetime
         }
     }
 
+    /// <summary>Reads what nobody stored until the server is left alone: failures that a busy machine sets far apart do not count together.</summary>
+    private static Task LeftAloneAsync(TierNode node) => Eventually.Holds(
+        async () =>
+        {
+            Assert.Null(await Eventually.Within(() => node.Read(TierNode.Key(250)), "a miss"));
+            return !node.Tier.IsUp;
+        },
+        "the breaker opens");
+
     private static async Task StoresAgain(TierNode node)
     {
         var number = 100;
@@ -278,6 +282,10 @@ public sealed class FaultTests : IAsyncLifetime
         using var reader = new TierNode(node.Address);
         Assert.Equal([7], reader.Read(TierNode.Key(number - 1)));
     }
+
+    /// <summary>A node that is short of patience may not get the first word in on a busy machine.</summary>
+    private static Task StoresAsync(TierNode node, byte number) =>
+        Eventually.Holds(() => node.Store(TierNode.Key(number), [number]), $"block {number} in Redis");
 
     private TierNode Node() => new(_server.Address, TierNode.Impatient);
 

@@ -50,6 +50,29 @@ public sealed class RecordFormatTests
     }
 
     [Fact]
+    public void A_head_of_a_lossy_block_says_so_and_how_long_its_loss_is()
+    {
+        var lossy = Head with { Codec = 12, Flags = RecordFlags.Lossy };
+        var bytes = new byte[RecordHead.Bytes];
+        lossy.Write(bytes);
+        Assert.Equal("0c01", Convert.ToHexStringLower(bytes[6..8]));
+        Assert.True(RecordHead.TryRead(bytes, out var read));
+        Assert.Equal(lossy, read);
+        Assert.Equal((32, 16, 0, 32), (read.CodedBytes, (lossy with { Flags = RecordFlags.LosslessOnly }).CodedBytes, Head.CodedBytes, (lossy with { Codec = 0 }).CodedBytes));
+    }
+
+    [Fact]
+    public void Flags_of_a_later_version_are_refused()
+    {
+        var bytes = new byte[RecordHead.Bytes];
+        for (var flags = 0; flags < 256; flags++)
+        {
+            (Head with { Flags = (RecordFlags)flags }).Write(bytes);
+            Assert.Equal(flags < 4, RecordHead.TryRead(bytes, out _));
+        }
+    }
+
+    [Fact]
     public void The_largest_value_stays_within_8_MiB()
     {
         var largest = Head with { PayloadBytes = Limits.MaxBlockBytes, NameBytes = RecordNames.MaxBytes };

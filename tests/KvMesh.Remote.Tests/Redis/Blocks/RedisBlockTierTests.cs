@@ -1,5 +1,6 @@
 using KvMesh.Engine;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.FarTiers;
 using KvMesh.TestKit;
 using KvMesh.TestKit.FarTiers;
@@ -7,7 +8,7 @@ using KvMesh.TestKit.FarTiers;
 namespace KvMesh.Remote.Tests.Redis.Blocks;
 
 /// <summary>The contract of far tiers on a real redis-server over TCP; another node wrote the blocks.</summary>
-public sealed class RedisBlockTierTests : BlockTierContract, IAsyncLifetime
+public class RedisBlockTierTests : BlockTierContract, IAsyncLifetime
 {
     private RedisServer _server = null!;
     private TierNode _origin = null!;
@@ -18,9 +19,11 @@ public sealed class RedisBlockTierTests : BlockTierContract, IAsyncLifetime
     public async Task InitializeAsync()
     {
         _server = await RedisServer.StartAsync();
-        _origin = new TierNode($"127.0.0.1:{_server.Port}");
-        _here = new TierNode($"127.0.0.1:{_server.Port}");
+        _origin = new TierNode($"127.0.0.1:{_server.Port}", coder: Coder());
+        _here = new TierNode($"127.0.0.1:{_server.Port}", coder: Coder());
     }
+
+    private protected virtual IPayloadCoder? Coder() => null;
 
     public async Task DisposeAsync()
     {

@@ -1,5 +1,6 @@
 using KvMesh.Engine;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Coding;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Protocol.Keys;
 using KvMesh.Remote.Redis.Blocks;
@@ -17,7 +18,7 @@ internal sealed class TierNode : IDisposable
 
     public TierNode(
         string address, Action<RedisTierOptions>? configure = null, Action<EngineOptions>? configureEngine = null, string cluster = "test",
-        string marker = "")
+        string marker = "", IPayloadCoder? coder = null)
     {
         Address = address;
         var options = new RedisTierOptions
@@ -36,7 +37,7 @@ internal sealed class TierNode : IDisposable
             engine.FarTiers.OffersLeaving = false;
             configureEngine?.Invoke(engine);
         });
-        Tier = new RedisBlockTier(options, cluster, Engine.Tenants.All, marker, TimeProvider.System, NullLoggerFactory.Instance);
+        Tier = new RedisBlockTier(options, cluster, Engine.Tenants.All, marker, TimeProvider.System, NullLoggerFactory.Instance, coder: coder);
         Engine.AttachTier(Tier);
     }
 

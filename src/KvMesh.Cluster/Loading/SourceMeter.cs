@@ -1,0 +1,56 @@
+namespace KvMesh.Cluster.Loading;
+
+/// <summary>
+/// What a source delivers, as far as it was seen: the time to the first byte, and bytes a second after it. New reads count for more than old ones. Any thread.
+/// </summary>
+public sealed class SourceMeter(string name, SourceKind kind, double assumedBytesPerSecond, TimeSpan assumedLatency)
+{
+    /// <summary>Shorter transfers say more about waits than about bandwidth: they count for latency alone.</summary>
+    private const long WorthwhileBytes = 256 << 10;
+
+    private const double NewShare = 0.2;
+
+    private readonly Lock _lock = new();
+    private double _bytesPerSecond = assumedBytesPerSecond;
+    private double _latencySeconds = assumedLatency.TotalSeconds;
+    private long _queuedBytes;
+
+    /// <summary>The source as a plan takes it.</summary>
+    public LoadSource Current
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return new LoadSource(name, kind, _bytesPerSecond, TimeSpan.FromSeconds(_latencySeconds)) { QueuedBytes = _queuedBytes };
+            }
+        }
+    }
+
+    /// <summary>Bytes are asked for: they are in front of whoever asks next.</summary>
+    public void Ask(long bytes)
+    {
+        lock (_lock)
+        {
+            _queuedBytes += bytes;
+        }
+    }
+
+    /// <summary>What was asked for came, or will not come.</summary>
+    /// <param name="asked">As it was given to <see cref="Ask"/>.</param>
+    /// <param name="received">Bytes that came.</param>
+    /// <param name="firstByte">From the request, or the end of the answer before it, to the first byte.</param>
+    /// <param name="transfer">From the first byte to the last.</param>
+    public void Answered(long asked, long received, TimeSpan firstByte, TimeSpan transfer)
+    {
+        lock (_lock)
+        {
+            _queuedBytes = Math.Max(0, _queuedBytes - asked);
+            _latencySeconds += NewShare * (Math.Max(0, firstByte.TotalSeconds) - _latencySeconds);
+            if (received >= WorthwhileBytes && transfer > TimeSpan.Zero)
+            {
+                _bytesPerSecond += NewShare * ((received / transfer.TotalSeconds) - _bytesPerSecond);
+            }
+        }
+    }
+}
