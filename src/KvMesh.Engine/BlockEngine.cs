@@ -192,9 +192,12 @@ public sealed partial class BlockEngine : IDisposable
 
     private static BlockInfo InfoOf(Block block) => new(
         block.PayloadBytes, block.Tiers, block.IsContent, Volatile.Read(ref block.ExpiresAt), block.Hits, block.TableChecksum,
-        block.Scope.Model, block.Scope.Revision) 
+        block.Scope.Model, block.Scope.Revision)
     {
-        IsFollowed = block.HasChildren, FetchBytes = FetchBytesOf(block), Loss = block.Loss, IsLosslessOnly = block.IsLosslessOnly,
+        IsFollowed = block.HasChildren,
+        FetchBytes = FetchBytesOf(block),
+        Loss = block.Loss,
+        IsLosslessOnly = block.IsLosslessOnly,
         LossBelow = block.IsOnDisk ? block.LossyBelow?.Loss : null,
     };
 

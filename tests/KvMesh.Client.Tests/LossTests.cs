@@ -75,7 +75,11 @@ public sealed class LossTests
         await using var client = await KvMeshClient.ConnectAsync(
             new ClientOptions
             {
-                Endpoint = $"tcp://{silent.Endpoint}", BlockingCalls = blocking, Connections = 1, ConnectTimeout = Eventually.Patience, RequestTimeout = Eventually.Patience,
+                Endpoint = $"tcp://{silent.Endpoint}",
+                BlockingCalls = blocking,
+                Connections = 1,
+                ConnectTimeout = Eventually.Patience,
+                RequestTimeout = Eventually.Patience,
             },
             default);
         using var cancel = new CancellationTokenSource();
@@ -93,7 +97,11 @@ public sealed class LossTests
         using var silent = new SilentNode();
         var options = new ClientOptions
         {
-            Endpoint = $"tcp://{silent.Endpoint}", BlockingCalls = blocking, Connections = 1, ConnectTimeout = Eventually.Patience, RequestTimeout = TimeSpan.FromSeconds(3),
+            Endpoint = $"tcp://{silent.Endpoint}",
+            BlockingCalls = blocking,
+            Connections = 1,
+            ConnectTimeout = Eventually.Patience,
+            RequestTimeout = TimeSpan.FromSeconds(3),
         };
 
         // A greeting may take no longer than a request either, which a busy machine cannot promise.

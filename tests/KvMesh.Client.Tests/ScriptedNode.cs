@@ -51,7 +51,11 @@ internal sealed class ScriptedNode : IDisposable
     public Task<KvMeshClient> ConnectAsync(Protocol.Coding.IPayloadDecoder? decoder) => KvMeshClient.ConnectAsync(
         new ClientOptions
         {
-            Endpoint = $"tcp://{_listener.LocalEndPoint}", Connections = 1, ConnectTimeout = Eventually.Patience, RequestTimeout = Eventually.Patience, Decoder = decoder,
+            Endpoint = $"tcp://{_listener.LocalEndPoint}",
+            Connections = 1,
+            ConnectTimeout = Eventually.Patience,
+            RequestTimeout = Eventually.Patience,
+            Decoder = decoder,
         },
         CancellationToken.None).AsTask();
 
@@ -133,7 +137,12 @@ internal sealed class ScriptedNode : IDisposable
         {
             new EncodedHead
             {
-                Index = (uint)index, BlockBytes = (uint)block.Block.Length, BlockTableChecksum = SealOf(block.Block), Codec = block.Codec, TableChecksum = ChecksumTable.Seal(table), Entries = entries,
+                Index = (uint)index,
+                BlockBytes = (uint)block.Block.Length,
+                BlockTableChecksum = SealOf(block.Block),
+                Codec = block.Codec,
+                TableChecksum = ChecksumTable.Seal(table),
+                Entries = entries,
             }.Write(writer);
         }
         else

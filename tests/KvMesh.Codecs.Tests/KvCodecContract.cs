@@ -56,7 +56,9 @@ public abstract class KvCodecContract
         {
             var header = new EncodedHeader
             {
-                Codec = codec.Id, CodecVersion = codec.Version, ParametersHash = EncodedHeader.HashOf(codec.Parameters.Span),
+                Codec = codec.Id,
+                CodecVersion = codec.Version,
+                ParametersHash = EncodedHeader.HashOf(codec.Parameters.Span),
             };
             Assert.True(Registry.TryFind(header, codec.Parameters.Span, out var found), codec.Name);
             Assert.Equal(codec.Name, found.Name);

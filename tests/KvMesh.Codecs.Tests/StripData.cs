@@ -89,7 +89,10 @@ public sealed class StripData
     {
         var largest = shape.Element switch
         {
-            KvElement.Float16 => 65_504, KvElement.BFloat16 => 3.3895e38, KvElement.Fp8E4M3 => 448, _ => 57_344.0,
+            KvElement.Float16 => 65_504,
+            KvElement.BFloat16 => 3.3895e38,
+            KvElement.Fp8E4M3 => 448,
+            _ => 57_344.0,
         };
         var random = new Random(6);
         yield return Of("the largest, of both signs", shape, (token, channel) => ((token + channel) & 1) == 0 ? largest : -largest);

@@ -33,7 +33,12 @@ internal sealed class StillEngine : IDisposable
         Time = time ?? TimeProvider.System;
         var options = new EngineOptions
         {
-            DataDirectory = _directory.Path, ArenaBytes = arenaBytes, MaxBlocks = 1 << 10, Prefault = false, RemoveArenaOnStop = true, ScrubBytesPerSecond = 0,
+            DataDirectory = _directory.Path,
+            ArenaBytes = arenaBytes,
+            MaxBlocks = 1 << 10,
+            Prefault = false,
+            RemoveArenaOnStop = true,
+            ScrubBytesPerSecond = 0,
         };
         options.HostCoding.EncodeShare = 64;
         Host = EngineHost.Open(options, Time, NullLogger.Instance, hostCoder: hostCoder);

@@ -63,7 +63,11 @@ internal sealed class LossyWorkload
     private static Task<KvMeshClient> ConnectAsync(string endpoint, bool lossless) => KvMeshClient.ConnectAsync(
         new ClientOptions
         {
-            Endpoint = endpoint, AllowSharedMemory = false, Connections = 1, RequestTimeout = Eventually.Patience, ConnectTimeout = Eventually.Patience,
+            Endpoint = endpoint,
+            AllowSharedMemory = false,
+            Connections = 1,
+            RequestTimeout = Eventually.Patience,
+            ConnectTimeout = Eventually.Patience,
             LosslessReads = lossless,
         },
         CancellationToken.None).AsTask();

@@ -23,7 +23,13 @@ public sealed class RecordedTraceTests(ITestOutputHelper output) : IDisposable
     /// <summary>Prompts that come back as seldom as the recorded ones do.</summary>
     private static readonly ConversationOptions Shape = new()
     {
-        Requests = 2500, ActiveSessions = 300, SystemPrompts = 40, SystemBlocks = (1, 4), TurnBlocks = (2, 16), EndChance = 0.4, ForkChance = 0,
+        Requests = 2500,
+        ActiveSessions = 300,
+        SystemPrompts = 40,
+        SystemBlocks = (1, 4),
+        TurnBlocks = (2, 16),
+        EndChance = 0.4,
+        ForkChance = 0,
     };
 
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(6);

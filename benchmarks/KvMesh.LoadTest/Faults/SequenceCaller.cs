@@ -143,7 +143,13 @@ internal sealed class SequenceCaller : IAsyncDisposable
         var row = NextRow();
         var result = await DecideAsync(new AppendSegment
         {
-            Epoch = _epoch, ParentHash = _lastHash, Blocks = row.Blocks, Tokens = row.Tokens, Bytes = row.Bytes, FirstHash = row.FirstHash, LastHash = row.LastHash,
+            Epoch = _epoch,
+            ParentHash = _lastHash,
+            Blocks = row.Blocks,
+            Tokens = row.Tokens,
+            Bytes = row.Bytes,
+            FirstHash = row.FirstHash,
+            LastHash = row.LastHash,
         });
         if (result is null)
         {

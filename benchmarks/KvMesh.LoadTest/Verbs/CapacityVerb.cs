@@ -64,7 +64,8 @@ internal static class CapacityVerb
         {
             report.Add(Row("hit ratio", codec, runs.Select(run => 100.0 * run.Hits / run.Asked), "%") with
             {
-                Target = codec == "kivi4-g64" ? WantedPercent : null, TargetIsFigure = true,
+                Target = codec == "kivi4-g64" ? WantedPercent : null,
+                TargetIsFigure = true,
             });
             report.Add(Row("blocks in RAM at the end", codec, runs.Select(run => (double)run.Resident), ""));
             report.Add(Row("wrong blocks", codec, runs.Select(run => (double)run.Wrong), "") with { LessIsBetter = true, Target = 0, TargetIsFigure = true });
@@ -91,8 +92,13 @@ internal static class CapacityVerb
             // Promises are squeezed as the hour of the trace is: nobody makes leave what it was promised before it has read it.
             using var node = new NodeUnderTest(new KvMeshSettings
             {
-                DataDirectory = "", ArenaBytes = blocks * RawExtent, MaxBlocks = 8 * blocks, MaxLease = TimeSpan.FromMilliseconds(1),
-                Layouts = _content.Layouts, HostCodecs = codec, EncodeShare = Environment.ProcessorCount,
+                DataDirectory = "",
+                ArenaBytes = blocks * RawExtent,
+                MaxBlocks = 8 * blocks,
+                MaxLease = TimeSpan.FromMilliseconds(1),
+                Layouts = _content.Layouts,
+                HostCodecs = codec,
+                EncodeShare = Environment.ProcessorCount,
             });
             var replay = new Replay(
                 node.Connect(new ClientOptions { Endpoint = node.UnixEndpoint, AllowSharedMemory = false }), _content, codec == "raw" ? null : CodecRegistry.Standard.Find(codec));

@@ -13,7 +13,9 @@ internal static class CodecsVerb
 {
     private static readonly Option<string[]> Only = new("--only")
     {
-        Description = "Presets to measure; all without.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [],
+        Description = "Presets to measure; all without.",
+        AllowMultipleArgumentsPerToken = true,
+        DefaultValueFactory = _ => [],
     };
 
     private static readonly Option<bool> WithoutSpeed = new("--no-speed") { Description = "SKV-1 only." };

@@ -81,7 +81,11 @@ internal static class EncodingVerb
             {
                 report.Add(new ReportRow
                 {
-                    What = $"{what}, p99", Who = contender.Name, Figure = contender.SpreadOf(sample => sample.P99Microseconds), Unit = "µs", LessIsBetter = true,
+                    What = $"{what}, p99",
+                    Who = contender.Name,
+                    Figure = contender.SpreadOf(sample => sample.P99Microseconds),
+                    Unit = "µs",
+                    LessIsBetter = true,
                     Ratio = ReferenceEquals(contender, series[0]) ? null : contender.RatioTo(series[0], sample => sample.P99Microseconds),
                 });
             }
@@ -109,7 +113,13 @@ internal static class EncodingVerb
             _content = content;
             _node = new NodeUnderTest(new KvMeshSettings
             {
-                DataDirectory = "", ArenaBytes = ArenaBytes, DiskBytes = DiskBytes, Layouts = content.Layouts, HostCodecs = host, DiskCodecs = disk, EncodeShare = share,
+                DataDirectory = "",
+                ArenaBytes = ArenaBytes,
+                DiskBytes = DiskBytes,
+                Layouts = content.Layouts,
+                HostCodecs = host,
+                DiskCodecs = disk,
+                EncodeShare = share,
             });
             var options = new ClientOptions { Endpoint = _node.TcpEndpoint, Connections = Connections, AllowSharedMemory = false };
             var client = _node.Connect(options);

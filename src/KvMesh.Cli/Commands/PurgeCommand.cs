@@ -17,7 +17,9 @@ internal static class PurgeCommand
         var all = new Option<bool>("--all") { Description = "Purge everything of the tenant; needed when no model is given." };
         var wait = new Option<double>("--wait")
         {
-            Description = "Longest wait for the other nodes of the cluster, in seconds; 0: none.", HelpName = "seconds", DefaultValueFactory = _ => PurgeRequest.DefaultWaitSeconds,
+            Description = "Longest wait for the other nodes of the cluster, in seconds; 0: none.",
+            HelpName = "seconds",
+            DefaultValueFactory = _ => PurgeRequest.DefaultWaitSeconds,
         };
         var connection = new AdminConnection();
         var json = CliOption.Json();

@@ -35,7 +35,10 @@ internal sealed class LocalProcess : IAsyncDisposable
     {
         var start = new ProcessStartInfo(command.Program, command.Arguments)
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
         };
         foreach (var (variable, value) in environment)
         {

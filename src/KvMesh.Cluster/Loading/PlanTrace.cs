@@ -34,8 +34,11 @@ internal static class PlanTrace
         {
             activity.AddEvent(new ActivityEvent("source", tags: new()
             {
-                ["kvmesh.source"] = source.Name, ["kvmesh.source.kind"] = source.Kind.ToString(), ["kvmesh.source.bytes_per_second"] = source.BytesPerSecond,
-                ["kvmesh.source.latency_s"] = source.Latency.TotalSeconds, ["kvmesh.source.queued_bytes"] = source.QueuedBytes,
+                ["kvmesh.source"] = source.Name,
+                ["kvmesh.source.kind"] = source.Kind.ToString(),
+                ["kvmesh.source.bytes_per_second"] = source.BytesPerSecond,
+                ["kvmesh.source.latency_s"] = source.Latency.TotalSeconds,
+                ["kvmesh.source.queued_bytes"] = source.QueuedBytes,
             }));
         }
 
@@ -43,9 +46,12 @@ internal static class PlanTrace
         {
             activity.AddEvent(new ActivityEvent(part.IsComputed ? "compute" : "fetch", tags: new()
             {
-                ["kvmesh.part.first_block"] = part.FirstBlock, ["kvmesh.part.blocks"] = part.Blocks,
+                ["kvmesh.part.first_block"] = part.FirstBlock,
+                ["kvmesh.part.blocks"] = part.Blocks,
                 ["kvmesh.source"] = part.IsComputed ? "worker" : input.Sources[part.Source].Name,
-                ["kvmesh.part.begin_s"] = part.Begin.TotalSeconds, ["kvmesh.part.end_s"] = part.End.TotalSeconds, ["kvmesh.part.reason"] = part.Reason,
+                ["kvmesh.part.begin_s"] = part.Begin.TotalSeconds,
+                ["kvmesh.part.end_s"] = part.End.TotalSeconds,
+                ["kvmesh.part.reason"] = part.Reason,
             }));
         }
 

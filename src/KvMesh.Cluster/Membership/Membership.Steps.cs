@@ -36,7 +36,8 @@ public sealed partial class Membership
         var isLongSilent = _standIn is { } other && _time.GetElapsedTime(other.FirstSeenAt) >= _options.FailureTime;
         var lowest = isReturn ? record.Incarnation : Math.Max(record.Incarnation, _seat.LastIncarnation) + 1;
         return new JoinRequest(
-            record with { Incarnation = lowest }, owner, isReturn, isLongSilent ? _standIn!.Mark : null) { MayReplaceOwn = _isOwnRunKnownDead };
+            record with { Incarnation = lowest }, owner, isReturn, isLongSilent ? _standIn!.Mark : null)
+        { MayReplaceOwn = _isOwnRunKnownDead };
     }
 
     /// <summary>

@@ -163,7 +163,8 @@ public static class BlockDecoder
         return new StripShape(
             geometry.Layout, wanted.Layer, wanted.Shape.Kind, held.FirstHead, wanted.Shape.IsPerToken ? header.Tokens : 1,
             (hasTail ? wanted.Shape.RowBytes : wanted.Shape.Channels) * held.HeadCount,
-            hasTail ? KvElement.Opaque : wanted.Shape.Element, header.FirstPosition) { HasGaps = header.KeptBytes > 0 };
+            hasTail ? KvElement.Opaque : wanted.Shape.Element, header.FirstPosition)
+        { HasGaps = header.KeptBytes > 0 };
     }
 
     private static DecodeResult Verify(in EncodedHeader header, in StripEntry entry, in StripTarget rows, in StripShape shape)

@@ -41,7 +41,8 @@ internal readonly ref struct PlaneStrips
         var channels = shape.TailBytes == 0 ? shape.Channels : shape.RowBytes;
         return new StripShape(
             _geometry.Layout, _plane.Layer, shape.Kind, _plane.FirstHead + strip, _geometry.Rows(_plane),
-            Joined ? channels * _plane.HeadCount : channels, element, _firstPosition) { HasGaps = _hasGaps };
+            Joined ? channels * _plane.HeadCount : channels, element, _firstPosition)
+        { HasGaps = _hasGaps };
     }
 
     public int Offset(int strip) => _plane.RowOffset(strip, 0);

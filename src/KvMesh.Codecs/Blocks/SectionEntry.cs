@@ -45,7 +45,8 @@ public readonly record struct SectionEntry(int Layer, PlaneKind Kind, int FirstH
         BinaryPrimitives.ReadUInt16LittleEndian(source[6..]),
         BinaryPrimitives.ReadInt32LittleEndian(source[8..]),
         BinaryPrimitives.ReadInt32LittleEndian(source[12..]),
-        BinaryPrimitives.ReadUInt32LittleEndian(source[16..])) { Refinement = source[3] };
+        BinaryPrimitives.ReadUInt32LittleEndian(source[16..]))
+    { Refinement = source[3] };
 }
 
 /// <summary>One strip of a section: its length, whether it is stored as it is, and the checksum of what it decodes to.</summary>

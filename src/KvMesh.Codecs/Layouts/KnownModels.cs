@@ -35,7 +35,10 @@ public static class KnownModels
         const int Channels = 128;
         var rope = new RopeSpec
         {
-            Theta = theta, RotaryChannels = Channels, Scaling = scaling, Factor = scaling == RopeScaling.Llama3 ? 8 : 1,
+            Theta = theta,
+            RotaryChannels = Channels,
+            Scaling = scaling,
+            Factor = scaling == RopeScaling.Llama3 ? 8 : 1,
         };
         var layer = LayerLayout.Full(kvHeads, Channels) with { QueryHeads = queryHeads };
         return new KvLayout(KvElement.BFloat16, BlockTokens, Enumerable.Repeat(layer, layers), rope);

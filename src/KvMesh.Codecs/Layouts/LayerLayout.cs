@@ -75,7 +75,11 @@ public sealed record LayerLayout
     /// <summary>MHA, GQA and MQA, by the number of KV heads.</summary>
     public static LayerLayout Full(int kvHeads, int headChannels) => new()
     {
-        Kind = LayerKind.Full, KeyHeads = kvHeads, ValueHeads = kvHeads, KeyChannels = headChannels, ValueChannels = headChannels,
+        Kind = LayerKind.Full,
+        KeyHeads = kvHeads,
+        ValueHeads = kvHeads,
+        KeyChannels = headChannels,
+        ValueChannels = headChannels,
     };
 
     public static LayerLayout Sliding(int kvHeads, int headChannels, int windowTokens) =>

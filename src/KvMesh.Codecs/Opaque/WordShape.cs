@@ -32,7 +32,9 @@ internal static class WordPlanes
 
     public static int CountOf(WordShape shape) => shape switch
     {
-        WordShape.Bytes => 1, WordShape.Words or WordShape.TurnedWords => 2, _ => MostPlanes,
+        WordShape.Bytes => 1,
+        WordShape.Words or WordShape.TurnedWords => 2,
+        _ => MostPlanes,
     };
 
     /// <param name="shape">How bytes make numbers.</param>

@@ -166,7 +166,11 @@ internal sealed class PayloadEncoder(IPayloadCoder coder, CodingCounters counter
 
     private static CodedBlock CodedOf(Block block, Span<byte> room) => new()
     {
-        Tenant = block.Tenant.Name, Model = block.Scope.Model, Key = block.Key, PayloadBytes = block.PayloadBytes, Companion = CompanionBytes.Read(block, room),
+        Tenant = block.Tenant.Name,
+        Model = block.Scope.Model,
+        Key = block.Key,
+        PayloadBytes = block.PayloadBytes,
+        Companion = CompanionBytes.Read(block, room),
         MustBeExact = block.Loss is not null || block.IsLosslessOnly,
     };
 

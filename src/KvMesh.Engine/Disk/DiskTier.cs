@@ -248,9 +248,16 @@ internal sealed class DiskTier : IDisposable
 
         return _context.Counters.ToSnapshot() with
         {
-            CapacityBytes = _segments.LimitBytes, FileBytes = _segments.FileBytes, UsedBytes = used, LiveBytes = live,
-            DeadBytes = used - live, RedundantBytes = redundant, LiveRecords = records, Segments = _segments.Count,
-            UnsyncedBytes = unsynced, UsesDirectIo = _context.Files.UsesDirectIo,
+            CapacityBytes = _segments.LimitBytes,
+            FileBytes = _segments.FileBytes,
+            UsedBytes = used,
+            LiveBytes = live,
+            DeadBytes = used - live,
+            RedundantBytes = redundant,
+            LiveRecords = records,
+            Segments = _segments.Count,
+            UnsyncedBytes = unsynced,
+            UsesDirectIo = _context.Files.UsesDirectIo,
         };
     }
 

@@ -127,14 +127,25 @@ internal static class RecordHeader
         ThrowIfBeyondLimits(record, extent.Length);
         var fields = new RecordFields
         {
-            Magic = RecordFields.ExpectedMagic, Version = VersionOf(record),
+            Magic = RecordFields.ExpectedMagic,
+            Version = VersionOf(record),
             Kind = RecordKind.Live,
-            RecordBytes = RecordBytes(record), Digest = record.Digest, Parent = record.Parent,
-            PayloadBytes = record.PayloadBytes, ExtentBytes = record.ExtentBytes, TableChecksum = record.TableChecksum,
-            TrailerChecksum = record.TrailerChecksum, Flags = record.Flags, ScopeEpoch = record.ScopeEpoch, Hits = record.Hits,
-            TenantBytes = (ushort)record.Tenant.Length, KeyBytes = (ushort)record.Key.Length,
-            ModelBytes = (ushort)record.Model.Length, RevisionBytes = (ushort)record.Revision.Length,
-            ExpiresAt = record.ExpiresAt, LastUse = record.LastUse,
+            RecordBytes = RecordBytes(record),
+            Digest = record.Digest,
+            Parent = record.Parent,
+            PayloadBytes = record.PayloadBytes,
+            ExtentBytes = record.ExtentBytes,
+            TableChecksum = record.TableChecksum,
+            TrailerChecksum = record.TrailerChecksum,
+            Flags = record.Flags,
+            ScopeEpoch = record.ScopeEpoch,
+            Hits = record.Hits,
+            TenantBytes = (ushort)record.Tenant.Length,
+            KeyBytes = (ushort)record.Key.Length,
+            ModelBytes = (ushort)record.Model.Length,
+            RevisionBytes = (ushort)record.Revision.Length,
+            ExpiresAt = record.ExpiresAt,
+            LastUse = record.LastUse,
         };
         MemoryMarshal.Write(granule, fields);
         if (fields.Version != RecordFields.RawVersion)
@@ -143,7 +154,9 @@ internal static class RecordHeader
                 granule[FixedBytes..],
                 new EncodedFields
                 {
-                    BlockBytes = record.BlockBytes, BlockTableChecksum = record.BlockTableChecksum, Codec = record.Codec,
+                    BlockBytes = record.BlockBytes,
+                    BlockTableChecksum = record.BlockTableChecksum,
+                    Codec = record.Codec,
                     SourceTableChecksum = record.SourceTableChecksum,
                 });
             record.Loss?.Write(granule[(FixedBytes + EncodedFields.Bytes)..]);
@@ -227,11 +240,23 @@ internal static class RecordHeader
             Model = names.Slice(fields.TenantBytes, fields.ModelBytes),
             Revision = names.Slice(fields.TenantBytes + fields.ModelBytes, fields.RevisionBytes),
             Key = names.Slice(fields.TenantBytes + fields.ModelBytes + fields.RevisionBytes, fields.KeyBytes),
-            Digest = fields.Digest, Parent = fields.Parent, PayloadBytes = fields.PayloadBytes, ExtentBytes = fields.ExtentBytes,
-            TableChecksum = fields.TableChecksum, TrailerChecksum = fields.TrailerChecksum, Flags = fields.Flags,
-            ScopeEpoch = fields.ScopeEpoch, Hits = fields.Hits, ExpiresAt = fields.ExpiresAt, LastUse = fields.LastUse,
-            Sequence = fields.Sequence, Codec = encoded.Codec, DecodedBytes = encoded.BlockBytes, DecodedTableChecksum = encoded.BlockTableChecksum,
-            SourceTableChecksum = encoded.SourceTableChecksum, Loss = loss,
+            Digest = fields.Digest,
+            Parent = fields.Parent,
+            PayloadBytes = fields.PayloadBytes,
+            ExtentBytes = fields.ExtentBytes,
+            TableChecksum = fields.TableChecksum,
+            TrailerChecksum = fields.TrailerChecksum,
+            Flags = fields.Flags,
+            ScopeEpoch = fields.ScopeEpoch,
+            Hits = fields.Hits,
+            ExpiresAt = fields.ExpiresAt,
+            LastUse = fields.LastUse,
+            Sequence = fields.Sequence,
+            Codec = encoded.Codec,
+            DecodedBytes = encoded.BlockBytes,
+            DecodedTableChecksum = encoded.BlockTableChecksum,
+            SourceTableChecksum = encoded.SourceTableChecksum,
+            Loss = loss,
         };
         return true;
     }

@@ -310,8 +310,11 @@ internal sealed class Segment(int number, IBlockFile file)
     {
         _slots.Add(new RecordSlot
         {
-            Sequence = sequence, FirstGranule = (uint)(offset / Limits.GranuleBytes), GranuleCount = (uint)(bytes / Limits.GranuleBytes),
-            IsLive = isLive, IsEncoded = isEncoded,
+            Sequence = sequence,
+            FirstGranule = (uint)(offset / Limits.GranuleBytes),
+            GranuleCount = (uint)(bytes / Limits.GranuleBytes),
+            IsLive = isLive,
+            IsEncoded = isEncoded,
         });
         _usedBytes += bytes;
         _liveBytes += isLive ? bytes : 0;

@@ -41,7 +41,12 @@ internal struct SegmentHeader
         granule[..Limits.GranuleBytes].Clear();
         var header = new SegmentHeader
         {
-            Magic = ExpectedMagic, Version = CurrentVersion, Store = store, Number = number, SegmentBytes = segmentBytes, CreatedAt = createdAt,
+            Magic = ExpectedMagic,
+            Version = CurrentVersion,
+            Store = store,
+            Number = number,
+            SegmentBytes = segmentBytes,
+            CreatedAt = createdAt,
         };
         MemoryMarshal.Write(granule, header);
         MemoryMarshal.AsRef<SegmentHeader>(granule).Checksum = ChecksumOf(granule);

@@ -66,8 +66,14 @@ internal static class SequenceBodies
 
         return new AppendSegment
         {
-            RequestId = requestId, Epoch = body.Epoch, ParentHash = parent, Blocks = (uint)body.Blocks, Tokens = (uint)body.Tokens, Bytes = (ulong)body.Bytes,
-            FirstHash = first, LastHash = last,
+            RequestId = requestId,
+            Epoch = body.Epoch,
+            ParentHash = parent,
+            Blocks = (uint)body.Blocks,
+            Tokens = (uint)body.Tokens,
+            Bytes = (ulong)body.Bytes,
+            FirstHash = first,
+            LastHash = last,
         };
     }
 

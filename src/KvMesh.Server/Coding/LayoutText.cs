@@ -18,7 +18,10 @@ internal static class LayoutText
 
     private static readonly Dictionary<string, KvElement> Elements = new(StringComparer.Ordinal)
     {
-        ["bf16"] = KvElement.BFloat16, ["fp16"] = KvElement.Float16, ["fp8-e4m3"] = KvElement.Fp8E4M3, ["fp8-e5m2"] = KvElement.Fp8E5M2,
+        ["bf16"] = KvElement.BFloat16,
+        ["fp16"] = KvElement.Float16,
+        ["fp8-e4m3"] = KvElement.Fp8E4M3,
+        ["fp8-e5m2"] = KvElement.Fp8E5M2,
     };
 
     private static readonly Dictionary<string, BlockOrder> Orders = new(StringComparer.Ordinal)

@@ -65,7 +65,9 @@ public sealed class LoadSimulation
         var request = _scenario.Requests[number];
         var input = new ReadInput
         {
-            Blocks = request.Blocks, Prefill = _scenario.Prefill, WorkerFreeIn = TimeSpan.FromSeconds(_readers.Sum(reader => reader.ComputeSecondsLeft())),
+            Blocks = request.Blocks,
+            Prefill = _scenario.Prefill,
+            WorkerFreeIn = TimeSpan.FromSeconds(_readers.Sum(reader => reader.ComputeSecondsLeft())),
             Sources = [.. _scenario.Links.Select((link, source) => new LoadSource(link.Name, SourceKind.Peer, link.OwnBytesPerSecond, link.Latency)
             {
                 QueuedBytes = _readers.Sum(reader => reader.BytesLeft(source)),

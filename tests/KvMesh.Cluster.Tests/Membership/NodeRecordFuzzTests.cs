@@ -13,7 +13,11 @@ public sealed class NodeRecordFuzzTests
     {
         var text = Encoding.UTF8.GetBytes(NodeRecordJson.Write(new NodeRecord
         {
-            Id = NodeId.Parse("node-1"), NativeAddress = "127.0.0.1:8601", HttpAddress = "http://127.0.0.1:8600", Incarnation = 3, Tiers = [new TierCapacity("host", 1 << 30, 5)],
+            Id = NodeId.Parse("node-1"),
+            NativeAddress = "127.0.0.1:8601",
+            HttpAddress = "http://127.0.0.1:8600",
+            Incarnation = 3,
+            Tiers = [new TierCapacity("host", 1 << 30, 5)],
         }));
         Assert.NotNull(NodeRecordJson.TryRead(text));
         Fuzz.Run(5_000, random =>

@@ -12,17 +12,41 @@ public sealed class SequenceHeadFormatTests
 
     private static SequenceHead Small => new()
     {
-        Version = 1, State = SequenceState.Active, Epoch = Moment, Scope = Scope.Bytes, Parts = 1, CreatedAt = Moment, TouchedAt = Moment,
-        IdleMilliseconds = 60_000, ExpiresAt = Moment + 600_000, RowsId = 5,
+        Version = 1,
+        State = SequenceState.Active,
+        Epoch = Moment,
+        Scope = Scope.Bytes,
+        Parts = 1,
+        CreatedAt = Moment,
+        TouchedAt = Moment,
+        IdleMilliseconds = 60_000,
+        ExpiresAt = Moment + 600_000,
+        RowsId = 5,
     };
 
     private static SequenceHead Full => new()
     {
-        Version = 7, State = SequenceState.Parked, Epoch = Moment + 5, Scope = Scope.Bytes, Parts = 2, Holder = "node-2", Blocks = 130, Tokens = 8320,
-        Bytes = 130 << 20, Segments = 3, LastHash = new BlockHash([.. Enumerable.Repeat((byte)0xA1, 32)]), CreatedAt = Moment, TouchedAt = Moment + 60_000,
-        IdleMilliseconds = 86_400_000, ExpiresAt = Moment + (30L * 86_400_000), RowsId = 0xFFEE_DDCC_BBAA_9988, Forks = 2,
+        Version = 7,
+        State = SequenceState.Parked,
+        Epoch = Moment + 5,
+        Scope = Scope.Bytes,
+        Parts = 2,
+        Holder = "node-2",
+        Blocks = 130,
+        Tokens = 8320,
+        Bytes = 130 << 20,
+        Segments = 3,
+        LastHash = new BlockHash([.. Enumerable.Repeat((byte)0xA1, 32)]),
+        CreatedAt = Moment,
+        TouchedAt = Moment + 60_000,
+        IdleMilliseconds = 86_400_000,
+        ExpiresAt = Moment + (30L * 86_400_000),
+        RowsId = 0xFFEE_DDCC_BBAA_9988,
+        Forks = 2,
         Origin = new SequenceOrigin("chat-1", 0x1122_3344_5566_7788, 2, 100, new BlockHash([.. Enumerable.Repeat((byte)0xB2, 32)]), 1),
-        Pin = new PinStatus(PinState.Pending, 4, 2, 1, 128, Moment + 86_400_000), PinnedBytes = 256 << 20, ReturnAt = Moment + 3_600_000,
+        Pin = new PinStatus(PinState.Pending, 4, 2, 1, 128, Moment + 86_400_000),
+        PinnedBytes = 256 << 20,
+        ReturnAt = Moment + 3_600_000,
         Recent = [new RememberedRequest(0x0102_0304_0506_0708, SequenceEventKind.Forked, Moment + 5), new RememberedRequest(9, SequenceEventKind.Parked, Moment + 5)],
     };
 
@@ -63,11 +87,26 @@ public sealed class SequenceHeadFormatTests
         Assert.Equal(SequenceLimits.MaxScopeBytes, scope.Bytes.Length);
         var head = Full with
         {
-            Version = long.MaxValue, Epoch = long.MaxValue, Scope = scope.Bytes, LosslessOnly = true, Parts = SequenceLimits.MaxParts, Holder = new string('h', SequenceLimits.MaxHolderBytes),
-            Blocks = SequenceLimits.MaxBlocks, Tokens = long.MaxValue, Bytes = long.MaxValue, Segments = SequenceLimits.MaxSegments, CreatedAt = long.MaxValue,
-            TouchedAt = long.MaxValue, IdleMilliseconds = long.MaxValue, ExpiresAt = long.MaxValue, RowsId = ulong.MaxValue, Forks = SequenceLimits.MaxForks,
+            Version = long.MaxValue,
+            Epoch = long.MaxValue,
+            Scope = scope.Bytes,
+            LosslessOnly = true,
+            Parts = SequenceLimits.MaxParts,
+            Holder = new string('h', SequenceLimits.MaxHolderBytes),
+            Blocks = SequenceLimits.MaxBlocks,
+            Tokens = long.MaxValue,
+            Bytes = long.MaxValue,
+            Segments = SequenceLimits.MaxSegments,
+            CreatedAt = long.MaxValue,
+            TouchedAt = long.MaxValue,
+            IdleMilliseconds = long.MaxValue,
+            ExpiresAt = long.MaxValue,
+            RowsId = ulong.MaxValue,
+            Forks = SequenceLimits.MaxForks,
             Origin = new SequenceOrigin(new string('o', SequenceLimits.MaxNameCharacters), ulong.MaxValue, SequenceLimits.MaxSegments, SequenceLimits.MaxBlocks, Full.LastHash, SequenceLimits.MaxForkDepth),
-            PinnedBytes = long.MaxValue, ReturnAt = long.MaxValue, ClosedAt = long.MaxValue,
+            PinnedBytes = long.MaxValue,
+            ReturnAt = long.MaxValue,
+            ClosedAt = long.MaxValue,
             Recent = [.. Enumerable.Range(1, SequenceLimits.RememberedRequests).Select(id => new RememberedRequest((ulong)id, SequenceEventKind.Appended, long.MaxValue))],
         };
         var bytes = SequenceHeadFormat.Write(head);

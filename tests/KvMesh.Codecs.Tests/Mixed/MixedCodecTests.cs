@@ -11,7 +11,9 @@ public sealed class MixedCodecTests : KvCodecContract
 {
     private static readonly Dictionary<string, (string Keys, string Values)> PartsOfLayerZero = new()
     {
-        ["mixed-k8-v4"] = ("int8-kc", "int4-g64"), ["mixed-k4-v2"] = ("kivi4-g64", "kivi2-g32"), ["mixed-ecq-k3-v2"] = ("ecq-0.34", "ecq-0.5"),
+        ["mixed-k8-v4"] = ("int8-kc", "int4-g64"),
+        ["mixed-k4-v2"] = ("kivi4-g64", "kivi2-g32"),
+        ["mixed-ecq-k3-v2"] = ("ecq-0.34", "ecq-0.5"),
     };
 
     protected override IEnumerable<KvCodec> Codecs => CodecRegistry.Standard.Presets.Where(preset => preset.Id == CodecId.Mixed);

@@ -96,7 +96,12 @@ public sealed class KeyRotationTests
 
         var phi = new RopeSpec
         {
-            Theta = 10_000, RotaryChannels = 4, Scaling = RopeScaling.LongRope, Factor = 32, OriginalTokens = 4096, PairFactors = [1.08, 2],
+            Theta = 10_000,
+            RotaryChannels = 4,
+            Scaling = RopeScaling.LongRope,
+            Factor = 32,
+            OriginalTokens = 4096,
+            PairFactors = [1.08, 2],
         };
         Assert.Equal(1 / 1.08, phi.Frequencies()[0], 1e-12);
         Assert.Equal(0.005, phi.Frequencies()[1], 1e-12);
@@ -114,7 +119,12 @@ public sealed class KeyRotationTests
     {
         var rope = new RopeSpec
         {
-            Theta = 10_000, RotaryChannels = 64, Scaling = scaling, Style = style, Factor = 8, PairFactors = scaling == RopeScaling.LongRope ? [.. Enumerable.Range(1, 32).Select(pair => 1 + (pair / 7.0))] : [],
+            Theta = 10_000,
+            RotaryChannels = 64,
+            Scaling = scaling,
+            Style = style,
+            Factor = 8,
+            PairFactors = scaling == RopeScaling.LongRope ? [.. Enumerable.Range(1, 32).Select(pair => 1 + (pair / 7.0))] : [],
         };
         var rotation = new KeyRotation(rope);
         var table = new float[rotation.TableLength(16)];

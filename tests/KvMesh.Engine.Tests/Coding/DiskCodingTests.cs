@@ -29,7 +29,11 @@ public sealed class DiskCodingTests : IDisposable
     {
         var options = new EngineOptions
         {
-            DataDirectory = _directory.Path, ArenaBytes = 32 << 20, MaxBlocks = 1 << 14, Prefault = false, RemoveArenaOnStop = true,
+            DataDirectory = _directory.Path,
+            ArenaBytes = 32 << 20,
+            MaxBlocks = 1 << 14,
+            Prefault = false,
+            RemoveArenaOnStop = true,
         };
         _host = EngineHost.Open(options, TimeProvider.System, NullLogger.Instance);
         _disk = DiskTier.Open(

@@ -55,7 +55,8 @@ public sealed class TurningLossyTests
                     wrong += Volatile.Read(ref blocks[index].TableChecksum) == lossy[index] && blocks[index].Loss is null ? 1 : 0;
                 }
             }
-        }) { IsBackground = true };
+        })
+        { IsBackground = true };
         reader.Start();
         foreach (var block in blocks)
         {
@@ -135,9 +136,21 @@ public sealed class TurningLossyTests
         var recovery = new Recovery(engine.Registry, engine.Host.Tenants, new Retention.RequestClock(engine.Time), engine.Time, canDecode: true);
         var record = new DiskRecord
         {
-            Tenant = block.Tenant.NameBytes, Key = block.Key, Model = "model"u8, Revision = "1"u8, Digest = block.Digest, Flags = BlockFlags.Content,
-            PayloadBytes = 30_000, ExtentBytes = 31_000, Codec = 48, DecodedBytes = StillEngine.PayloadBytes, DecodedTableChecksum = block.TableChecksum ^ 1,
-            Loss = RoundingCoder.Loss, SourceTableChecksum = block.TableChecksum, ScopeEpoch = block.Scope.Epoch, Sequence = 1,
+            Tenant = block.Tenant.NameBytes,
+            Key = block.Key,
+            Model = "model"u8,
+            Revision = "1"u8,
+            Digest = block.Digest,
+            Flags = BlockFlags.Content,
+            PayloadBytes = 30_000,
+            ExtentBytes = 31_000,
+            Codec = 48,
+            DecodedBytes = StillEngine.PayloadBytes,
+            DecodedTableChecksum = block.TableChecksum ^ 1,
+            Loss = RoundingCoder.Loss,
+            SourceTableChecksum = block.TableChecksum,
+            ScopeEpoch = block.Scope.Epoch,
+            Sequence = 1,
         };
 
         Assert.Equal(!losslessOnly, recovery.AdoptRecord(record, new DiskLocation(1, 8192)));

@@ -150,7 +150,10 @@ internal sealed class CrashModel(int seed) : IDiskReclaimObserver, IDisposable
         _recovered.Clear();
         var options = new DiskOptions
         {
-            Directory = "disk", SegmentBytes = DiskOptions.MinSegmentBytes, CapacityBytes = 6 * DiskOptions.MinSegmentBytes, RunsMaintenance = false,
+            Directory = "disk",
+            SegmentBytes = DiskOptions.MinSegmentBytes,
+            CapacityBytes = 6 * DiskOptions.MinSegmentBytes,
+            RunsMaintenance = false,
             SyncInterval = TimeSpan.FromSeconds(10),
         };
         _tier = DiskTier.Open(

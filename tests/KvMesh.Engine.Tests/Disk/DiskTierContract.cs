@@ -544,7 +544,10 @@ public abstract class DiskTierContract : IDisposable
         Engine = new RecordingObserver();
         var options = new DiskOptions
         {
-            Directory = "disk", CapacityBytes = Segments * SegmentBytes, SegmentBytes = SegmentBytes, RunsMaintenance = runsMaintenance,
+            Directory = "disk",
+            CapacityBytes = Segments * SegmentBytes,
+            SegmentBytes = SegmentBytes,
+            RunsMaintenance = runsMaintenance,
         };
         return DiskTier.Open(
             options, store ?? Store, Files, Engine, onRecovered ?? Engine.Recovered, runsMaintenance ? TimeProvider.System : Time,

@@ -67,11 +67,26 @@ internal sealed class TestBlock : IDisposable
 
     public DiskRecord Record => new()
     {
-        Tenant = TenantName, Key = Encoding.UTF8.GetBytes(Key), Model = "model"u8, Revision = "r1"u8, Digest = Digest,
-        PayloadBytes = PayloadBytes, ExtentBytes = ExtentBytes, TableChecksum = _tableChecksum, TrailerChecksum = _trailerChecksum,
-        Flags = IsContent ? BlockFlags.Content : BlockFlags.None, ScopeEpoch = 3, Hits = (uint)Version, ExpiresAt = 77, LastUse = 99, Sequence = Sequence,
-        Codec = (ushort)(IsEncoded ? 11 : 0), DecodedBytes = IsEncoded ? DecodedBytes : 0, DecodedTableChecksum = IsEncoded ? DecodedChecksum : 0,
-        Loss = Loss, SourceTableChecksum = Loss is null ? 0 : SourceChecksum,
+        Tenant = TenantName,
+        Key = Encoding.UTF8.GetBytes(Key),
+        Model = "model"u8,
+        Revision = "r1"u8,
+        Digest = Digest,
+        PayloadBytes = PayloadBytes,
+        ExtentBytes = ExtentBytes,
+        TableChecksum = _tableChecksum,
+        TrailerChecksum = _trailerChecksum,
+        Flags = IsContent ? BlockFlags.Content : BlockFlags.None,
+        ScopeEpoch = 3,
+        Hits = (uint)Version,
+        ExpiresAt = 77,
+        LastUse = 99,
+        Sequence = Sequence,
+        Codec = (ushort)(IsEncoded ? 11 : 0),
+        DecodedBytes = IsEncoded ? DecodedBytes : 0,
+        DecodedTableChecksum = IsEncoded ? DecodedChecksum : 0,
+        Loss = Loss,
+        SourceTableChecksum = Loss is null ? 0 : SourceChecksum,
     };
 
     private int DecodedBytes => (PayloadBytes * 2) + 1;

@@ -39,10 +39,22 @@ internal sealed class PlacementDoor : IAsyncDisposable
         var collector = new MeterCollector(_ => false, metrics, []);
         var view = new NodeView
         {
-            NodeId = "n1", Version = "0", DataDirectory = directory.Path, Engine = engine.Engine, Access = access, Metrics = metrics,
-            Time = TimeProvider.System, Collector = collector, Configuration = [], Endpoints = () => [], Connections = () => [],
-            CloseConnection = _ => false, FarTierState = _ => "", Flows = () => throw new NotSupportedException(),
-            Places = new BlockPlaces(engine.Engine, NodeId.Parse("n1"), null!, null), Desk = desk,
+            NodeId = "n1",
+            Version = "0",
+            DataDirectory = directory.Path,
+            Engine = engine.Engine,
+            Access = access,
+            Metrics = metrics,
+            Time = TimeProvider.System,
+            Collector = collector,
+            Configuration = [],
+            Endpoints = () => [],
+            Connections = () => [],
+            CloseConnection = _ => false,
+            FarTierState = _ => "",
+            Flows = () => throw new NotSupportedException(),
+            Places = new BlockPlaces(engine.Engine, NodeId.Parse("n1"), null!, null),
+            Desk = desk,
         };
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore().UseUrls("http://127.0.0.1:0");

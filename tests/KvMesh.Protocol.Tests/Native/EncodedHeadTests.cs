@@ -79,7 +79,12 @@ public sealed class EncodedHeadTests
     {
         var frame = Frames.Build(Verb.Get, FrameFlags.Response, NativeStatus.Encoded, writer => new EncodedHead
         {
-            Index = 7, BlockBytes = 131_072, BlockTableChecksum = 0x0A0B0C0D, Codec = 11, Loss = new Loss(14, 0.5f, 0.25f, float.NaN), TableChecksum = 0x01020304,
+            Index = 7,
+            BlockBytes = 131_072,
+            BlockTableChecksum = 0x0A0B0C0D,
+            Codec = 11,
+            Loss = new Loss(14, 0.5f, 0.25f, float.NaN),
+            TableChecksum = 0x01020304,
             Entries = [1, 0, 0, 0, 2, 0, 0, 0],
         }.Write(writer));
         var channel = new MemoryChannel(frame);

@@ -25,12 +25,24 @@ internal static class Frames
     {
         ["hello-request"] = Build(Verb.Hello, FrameFlags.None, NativeStatus.Ok, writer => new HelloRequest
         {
-            LowestVersion = 1, HighestVersion = 1, Capabilities = NativeCapabilities.SharedMemory, Token = "secret"u8, TenantName = "red"u8, ClientName = "golden"u8,
+            LowestVersion = 1,
+            HighestVersion = 1,
+            Capabilities = NativeCapabilities.SharedMemory,
+            Token = "secret"u8,
+            TenantName = "red"u8,
+            ClientName = "golden"u8,
         }.Write(writer)),
         ["hello-response"] = Build(Verb.Hello, FrameFlags.Response, NativeStatus.Ok, writer => new HelloResponse
         {
-            Rights = 7, Capabilities = NativeCapabilities.SharedMemory | NativeCapabilities.Watch, Incarnation = 3, NodeId = "node-1",
-            MaxExistenceLease = TimeSpan.FromMinutes(2), MaxResidenceLease = TimeSpan.FromSeconds(30), Tenant = "red", UnixSocketPath = "/run/kvmesh/native.sock", ServerName = "kvmesh",
+            Rights = 7,
+            Capabilities = NativeCapabilities.SharedMemory | NativeCapabilities.Watch,
+            Incarnation = 3,
+            NodeId = "node-1",
+            MaxExistenceLease = TimeSpan.FromMinutes(2),
+            MaxResidenceLease = TimeSpan.FromSeconds(30),
+            Tenant = "red",
+            UnixSocketPath = "/run/kvmesh/native.sock",
+            ServerName = "kvmesh",
         }.Write(writer)),
         ["hello-refusal"] = Build(Verb.Hello, FrameFlags.Response, NativeStatus.UnsupportedVersion, writer => writer.WriteText("version 1 is spoken here.")),
         ["ping-request"] = Build(Verb.Ping, FrameFlags.None, NativeStatus.Ok, _ => { }),
@@ -71,13 +83,21 @@ internal static class Frames
             NativeStatus.Encoded,
             writer => new EncodedHead
             {
-                Index = 1, BlockBytes = 4096, BlockTableChecksum = 0x0A0B0C0D, Codec = 4, Loss = new Loss(4, 0.5f, 0.25f, 0.125f), TableChecksum = 0x0DB5_E3C9,
+                Index = 1,
+                BlockBytes = 4096,
+                BlockTableChecksum = 0x0A0B0C0D,
+                Codec = 4,
+                Loss = new Loss(4, 0.5f, 0.25f, 0.125f),
+                TableChecksum = 0x0DB5_E3C9,
                 Entries = [0x6D, 0xD9, 0x22, 0xD3],
             }.Write(writer),
             "block!"u8.ToArray()),
         ["get-response"] = Build(Verb.Get, FrameFlags.Response | FrameFlags.More, NativeStatus.Ok, writer => new BlockHead
         {
-            Index = 0, BlockBytes = 6, TableChecksum = 0x0A0B0C0D, Entries = [0xE3, 0xB5, 0x0D, 0x01],
+            Index = 0,
+            BlockBytes = 6,
+            TableChecksum = 0x0A0B0C0D,
+            Entries = [0xE3, 0xB5, 0x0D, 0x01],
         }.Write(writer), "block!"u8.ToArray()),
         ["get-peer-request"] = Build(Verb.Get, FrameFlags.None, NativeStatus.Ok, writer =>
         {
@@ -93,7 +113,11 @@ internal static class Frames
                 new BlockHead { BlockBytes = 6, TableChecksum = 0x0DB5_E3C9, Entries = [0x6D, 0xD9, 0x22, 0xD3] }.Write(writer);
                 new BlockOriginHead
                 {
-                    ExpiresAt = 1_700_000_000_000, Model = "llama-3-8b"u8, Revision = "r1"u8, ParentKey = "its parent"u8, CompanionOf = "its block"u8,
+                    ExpiresAt = 1_700_000_000_000,
+                    Model = "llama-3-8b"u8,
+                    Revision = "r1"u8,
+                    ParentKey = "its parent"u8,
+                    CompanionOf = "its block"u8,
                 }.Write(writer);
             },
             "block!"u8.ToArray()),
@@ -182,7 +206,12 @@ internal static class Frames
         }),
         ["attach-response"] = Build(Verb.Attach, FrameFlags.Response, NativeStatus.Ok, writer => new AttachResponse
         {
-            FileBytes = 1 << 30, DataOffset = 1 << 20, DataBytes = (1 << 30) - (1 << 20), DescriptorCount = 8000, DescriptorOffset = 4096, Incarnation = 3,
+            FileBytes = 1 << 30,
+            DataOffset = 1 << 20,
+            DataBytes = (1 << 30) - (1 << 20),
+            DescriptorCount = 8000,
+            DescriptorOffset = 4096,
+            Incarnation = 3,
         }.Write(writer)),
         ["commit-request"] = Build(Verb.Commit, FrameFlags.None, NativeStatus.Ok, writer =>
         {
@@ -232,8 +261,16 @@ internal static class Frames
         ["node-report-request"] = Build(Verb.NodeReport, FrameFlags.None, NativeStatus.Ok, new NodeReportRequest(7, true).Write),
         ["node-report-response"] = Build(Verb.NodeReport, FrameFlags.Response, NativeStatus.Ok, new NodeReport
         {
-            HighestToken = 7, State = 2, WasPaused = true, Utilisation = 0.25, CapacityBytes = 1 << 30, FreeBytes = 1 << 20, InBytesPerSecond = 1000, OutBytesPerSecond = 2000,
-            Wanted = [new WantedTail("red", ChainKeys(2)[1], 2, 4096, 1.5)], Sessions = [new SessionName("red", "chat-2")],
+            HighestToken = 7,
+            State = 2,
+            WasPaused = true,
+            Utilisation = 0.25,
+            CapacityBytes = 1 << 30,
+            FreeBytes = 1 << 20,
+            InBytesPerSecond = 1000,
+            OutBytesPerSecond = 2000,
+            Wanted = [new WantedTail("red", ChainKeys(2)[1], 2, 4096, 1.5)],
+            Sessions = [new SessionName("red", "chat-2")],
         }.Write),
         ["order-give-request"] = Build(Verb.OrderGive, FrameFlags.None, NativeStatus.Ok, new OrderGiveRequest(7, 3, 2, "red", ChainKeys(2)).Write),
         ["order-give-response"] = Build(Verb.OrderGive, FrameFlags.Response, NativeStatus.Ok, new OrderAnswer(OrderVerdict.StaleToken, 9).Write),
@@ -250,7 +287,13 @@ internal static class Frames
         ["drain-request"] = Build(Verb.Drain, FrameFlags.None, NativeStatus.Ok, new DrainRequest(7, DrainAction.Begin).Write),
         ["drain-response"] = Build(Verb.Drain, FrameFlags.Response, NativeStatus.Ok, new DrainAnswer
         {
-            State = DrainAnswer.Draining, Runs = 1, Since = 1_763_764_200_000, Blocks = 10, BlocksLeft = 2, BytesLeft = 8192, Message = "No other node takes blocks.",
+            State = DrainAnswer.Draining,
+            Runs = 1,
+            Since = 1_763_764_200_000,
+            Blocks = 10,
+            BlocksLeft = 2,
+            BytesLeft = 8192,
+            Message = "No other node takes blocks.",
         }.Write),
         ["leaving-request"] = Build(Verb.Leaving, FrameFlags.None, NativeStatus.Ok, new LeavingRequest(1).Write),
         ["leaving-response"] = Build(
@@ -260,7 +303,14 @@ internal static class Frames
         ["sequence-open-lossless-request"] = Command(new OpenSequence { RequestId = 9, Scope = Scope.Bytes, Holder = "node-2", LosslessOnly = true }),
         ["sequence-append-request"] = Command(new AppendSegment
         {
-            RequestId = 10, Epoch = Moment + 5, ParentHash = Hash(0), Blocks = 16, Tokens = 1024, Bytes = 16 << 20, FirstHash = Hash(1), LastHash = Hash(2),
+            RequestId = 10,
+            Epoch = Moment + 5,
+            ParentHash = Hash(0),
+            Blocks = 16,
+            Tokens = 1024,
+            Bytes = 16 << 20,
+            FirstHash = Hash(1),
+            LastHash = Hash(2),
         }),
         ["sequence-fork-request"] = Command(new ForkSequence { RequestId = 11, Target = "chat-2", Blocks = 100, LastHash = Hash(1), Holder = "node-2" }, "chat-1"),
         ["sequence-fork-lossless-request"] = Command(new ForkSequence { RequestId = 11, Target = "chat-2", Blocks = 100, LastHash = Hash(1), LosslessOnly = true }, "chat-1"),
@@ -297,9 +347,25 @@ internal static class Frames
 
     public static SequenceInfo Sequence => new()
     {
-        Name = "chat-2", Version = 7, Epoch = Moment + 5, State = SequenceState.Parked, Pin = new PinStatus(PinState.Pending, 4, 2, 1, 128, Moment + 86_400_000),
-        Blocks = 130, Tokens = 8320, Bytes = 130 << 20, Segments = 3, Parts = 2, LastHash = Hash(1), CreatedAt = Moment, TouchedAt = Moment + 60_000,
-        ExpiresAt = Moment + (30L * 86_400_000), IdleMilliseconds = 86_400_000, ReturnAt = Moment + 3_600_000, Forks = 2, Scope = Scope.Bytes, Holder = "node-2",
+        Name = "chat-2",
+        Version = 7,
+        Epoch = Moment + 5,
+        State = SequenceState.Parked,
+        Pin = new PinStatus(PinState.Pending, 4, 2, 1, 128, Moment + 86_400_000),
+        Blocks = 130,
+        Tokens = 8320,
+        Bytes = 130 << 20,
+        Segments = 3,
+        Parts = 2,
+        LastHash = Hash(1),
+        CreatedAt = Moment,
+        TouchedAt = Moment + 60_000,
+        ExpiresAt = Moment + (30L * 86_400_000),
+        IdleMilliseconds = 86_400_000,
+        ReturnAt = Moment + 3_600_000,
+        Forks = 2,
+        Scope = Scope.Bytes,
+        Holder = "node-2",
         Origin = SequenceOrigin.None with { Name = "chat-1", Segments = 2, Blocks = 100 },
     };
 

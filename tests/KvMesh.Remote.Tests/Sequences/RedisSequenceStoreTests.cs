@@ -96,8 +96,12 @@ public sealed class RedisSequenceStoreTests(SequenceRedis redis) : SequenceStore
             var last = part.Span[^1];
             var next = head with
             {
-                Version = head.Version + 1, Segments = head.Segments + part.Length, Blocks = last.EndBlock, Tokens = (long)last.StartToken + 64,
-                Bytes = (long)last.StartByte + 4000, LastHash = last.LastHash,
+                Version = head.Version + 1,
+                Segments = head.Segments + part.Length,
+                Blocks = last.EndBlock,
+                Tokens = (long)last.StartToken + 64,
+                Bytes = (long)last.StartByte + 4000,
+                LastHash = last.LastHash,
             };
             var written = await store.WriteAsync(Id("chat"), new SequenceWrite(next, head.Version, head.Stamp, part, head.Segments, head.ExpiresAt, head.TouchedAt), default);
             Assert.Equal(StoreStatus.Ok, written.Status);

@@ -28,8 +28,11 @@ public sealed class EncodedReadTests
         await using var client = await KvMeshClient.ConnectAsync(
             new ClientOptions
             {
-                Endpoint = $"tcp://{node.Node.Endpoints.Native}", AllowSharedMemory = false, Decoder = isDescribed ? new PayloadDecoder(layout) : new PayloadDecoder(),
-                RequestTimeout = Eventually.Patience, ConnectTimeout = Eventually.Patience,
+                Endpoint = $"tcp://{node.Node.Endpoints.Native}",
+                AllowSharedMemory = false,
+                Decoder = isDescribed ? new PayloadDecoder(layout) : new PayloadDecoder(),
+                RequestTimeout = Eventually.Patience,
+                ConnectTimeout = Eventually.Patience,
             },
             default);
         var payloads = new List<byte[]>();

@@ -136,8 +136,12 @@ public sealed class LossyNodeTests : IDisposable
 
     private static ClientOptions OptionsOf(TestNode node, bool losslessReads = false, bool losslessWrites = false) => new()
     {
-        Endpoint = $"tcp://{node.Node.Endpoints.Native}", AllowSharedMemory = false, RequestTimeout = Eventually.Patience, ConnectTimeout = Eventually.Patience,
-        LosslessReads = losslessReads, LosslessWrites = losslessWrites,
+        Endpoint = $"tcp://{node.Node.Endpoints.Native}",
+        AllowSharedMemory = false,
+        RequestTimeout = Eventually.Patience,
+        ConnectTimeout = Eventually.Patience,
+        LosslessReads = losslessReads,
+        LosslessWrites = losslessWrites,
     };
 
     private static async Task<KvMeshClient> ConnectAsync(TestNode node, bool lossless) =>

@@ -110,7 +110,8 @@ public sealed class LoadSimulationTests
 
     private static ReadInput InputOf(LoadScenario scenario) => new()
     {
-        Blocks = scenario.Requests[0].Blocks, Prefill = scenario.Prefill,
+        Blocks = scenario.Requests[0].Blocks,
+        Prefill = scenario.Prefill,
         Sources = [.. scenario.Links.Select(link => new LoadSource(link.Name, SourceKind.Peer, link.BytesPerSecond * (1 - link.BusyShare), link.Latency))],
     };
 

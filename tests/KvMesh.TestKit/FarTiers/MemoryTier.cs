@@ -93,7 +93,11 @@ public sealed class MemoryTier(string name = "memory") : IBlockTier
             Loss = stored.Loss,
             Traits = new BlockTraits
             {
-                IsContent = stored.IsContent, Model = stored.Model, Revision = stored.Revision, ParentKey = stored.Parent, CompanionOf = stored.CompanionOf,
+                IsContent = stored.IsContent,
+                Model = stored.Model,
+                Revision = stored.Revision,
+                ParentKey = stored.Parent,
+                CompanionOf = stored.CompanionOf,
             },
         };
         if (!intake.TryReserve(origin))

@@ -8,7 +8,14 @@ public sealed class KvPagePoolTests
 {
     private static readonly ModelConfig Config = new()
     {
-        Vocabulary = 10, Hidden = 32, Intermediate = 32, Layers = 3, Heads = 4, KvHeads = 2, HeadChannels = 8, NormEpsilon = 1e-6f,
+        Vocabulary = 10,
+        Hidden = 32,
+        Intermediate = 32,
+        Layers = 3,
+        Heads = 4,
+        KvHeads = 2,
+        HeadChannels = 8,
+        NormEpsilon = 1e-6f,
         Rope = new RopeSpec { Theta = 10_000, RotaryChannels = 8 },
     };
 

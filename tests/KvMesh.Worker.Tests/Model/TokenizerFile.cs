@@ -91,7 +91,13 @@ internal sealed class TokenizerFile
 
     private JsonObject Added(int index, string content, bool isSpecial) => new()
     {
-        ["id"] = 1000 + index, ["content"] = content, ["special"] = isSpecial, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false,
+        ["id"] = 1000 + index,
+        ["content"] = content,
+        ["special"] = isSpecial,
+        ["single_word"] = false,
+        ["lstrip"] = false,
+        ["rstrip"] = false,
+        ["normalized"] = false,
     };
 
     /// <summary>The bytes of a text in the letters of the vocabulary.</summary>

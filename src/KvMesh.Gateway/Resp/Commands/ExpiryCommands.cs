@@ -37,13 +37,19 @@ internal static class ExpiryCommands
     private static RespCommand Setter(string name, bool isSeconds, bool isAbsolute) =>
         new(name, -3, (session, in request) => Expire(session, request, isSeconds, isAbsolute))
         {
-            Rights = AccessRights.Write, FirstKey = 1, LastKey = 1, Flags = ["write", "fast"],
+            Rights = AccessRights.Write,
+            FirstKey = 1,
+            LastKey = 1,
+            Flags = ["write", "fast"],
         };
 
     private static RespCommand Getter(string name, Func<long, long, long> answer) =>
         new(name, 2, (session, in request) => WriteExpiry(session, request, answer))
         {
-            Rights = AccessRights.Read, FirstKey = 1, LastKey = 1, Flags = ["readonly", "fast"],
+            Rights = AccessRights.Read,
+            FirstKey = 1,
+            LastKey = 1,
+            Flags = ["readonly", "fast"],
         };
 
     private static void WriteExpiry(RespSession session, in RespRequest request, Func<long, long, long> answer) =>

@@ -47,7 +47,8 @@ public readonly ref struct BlockOriginHead
             var flags = reader.ReadByte();
             origin = origin with
             {
-                LosslessOnly = (flags & ExactFlag) != 0, Loss = (flags & LossFlag) != 0 ? Loss.Read(reader.ReadBytes(Loss.Bytes)) : null,
+                LosslessOnly = (flags & ExactFlag) != 0,
+                Loss = (flags & LossFlag) != 0 ? Loss.Read(reader.ReadBytes(Loss.Bytes)) : null,
             };
             if ((flags & LossFlag) != 0 && origin.Loss is null)
             {

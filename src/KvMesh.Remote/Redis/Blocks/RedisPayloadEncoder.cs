@@ -43,7 +43,10 @@ internal sealed class RedisPayloadEncoder(IPayloadCoder coder, double share, Red
         Span<byte> room = stackalloc byte[CodedBlock.MaxCompanionBytes];
         var coded = new CodedBlock
         {
-            Tenant = block.Tenant.Name, Model = block.Origin.Traits.Model ?? "", Key = block.Key, PayloadBytes = block.Payload.Length,
+            Tenant = block.Tenant.Name,
+            Model = block.Origin.Traits.Model ?? "",
+            Key = block.Key,
+            PayloadBytes = block.Payload.Length,
             MustBeExact = block.Origin.Loss is not null || block.Origin.Traits.LosslessOnly,
             Companion = block.ReadCompanion(room),
         };
@@ -97,7 +100,10 @@ internal sealed class RedisPayloadEncoder(IPayloadCoder coder, double share, Red
     public static StoredPayload AsItIs(in LeavingBlock block) =>
         new()
         {
-            Payload = block.Payload, Checksums = block.Checksums, TableChecksum = block.Origin.TableChecksum, BlockTableChecksum = block.Origin.TableChecksum,
+            Payload = block.Payload,
+            Checksums = block.Checksums,
+            TableChecksum = block.Origin.TableChecksum,
+            BlockTableChecksum = block.Origin.TableChecksum,
             Loss = block.Origin.Loss,
         };
 
@@ -114,7 +120,11 @@ internal sealed class RedisPayloadEncoder(IPayloadCoder coder, double share, Red
         ChecksumTable.Compute(payload, table);
         return new StoredPayload
         {
-            Payload = payload, Checksums = table, TableChecksum = ChecksumTable.Seal(table), Codec = (byte)written.Codec, BlockTableChecksum = tableChecksum,
+            Payload = payload,
+            Checksums = table,
+            TableChecksum = ChecksumTable.Seal(table),
+            Codec = (byte)written.Codec,
+            BlockTableChecksum = tableChecksum,
             Loss = tableChecksum == block.Origin.TableChecksum ? block.Origin.Loss : written.Loss,
         };
     }

@@ -307,7 +307,9 @@ public sealed class PlacementServiceTests : IAsyncLifetime
         await PinAsync("a", replicas: 2);
         var scheduler = _fleet.Plan("a", options: new PlacementServiceOptions
         {
-            Step = TimeSpan.FromMilliseconds(100), CallTimeout = TimeSpan.FromMilliseconds(20), OrderPatience = TimeSpan.FromMilliseconds(400),
+            Step = TimeSpan.FromMilliseconds(100),
+            CallTimeout = TimeSpan.FromMilliseconds(20),
+            OrderPatience = TimeSpan.FromMilliseconds(400),
         });
         var desk = new PlacementDesk(scheduler, TimeProvider.System);
         await Eventually.Holds(

@@ -9,12 +9,25 @@ internal sealed class ScriptedPlacementNode : IPlacementNode
 {
     public static readonly NodeReport Told = new()
     {
-        HighestToken = 9, State = 2, WasPaused = true, CapacityBytes = 5, FreeBytes = 4, InBytesPerSecond = 3, OutBytesPerSecond = 2, Utilisation = 0.25,
+        HighestToken = 9,
+        State = 2,
+        WasPaused = true,
+        CapacityBytes = 5,
+        FreeBytes = 4,
+        InBytesPerSecond = 3,
+        OutBytesPerSecond = 2,
+        Utilisation = 0.25,
     };
 
     public static readonly DrainAnswer Draining = new()
     {
-        State = DrainAnswer.Draining, Runs = 2, Since = 17, Blocks = 40, BlocksLeft = 30, BytesLeft = 3_000, Message = "so far",
+        State = DrainAnswer.Draining,
+        Runs = 2,
+        Since = 17,
+        Blocks = 40,
+        BlocksLeft = 30,
+        BytesLeft = 3_000,
+        Message = "so far",
     };
 
     public ConcurrentQueue<object> Asked { get; } = new();
