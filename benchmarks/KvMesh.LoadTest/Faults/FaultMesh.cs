@@ -77,14 +77,14 @@ internal sealed class FaultMesh : IAsyncDisposable
         {
             using var admin = PatientAdmin.Of(node.Target.Http);
             string[] seen = [];
-            await Eventually.Holds(
+            await MeshPicture.ExplainAsync(this, default, () => Eventually.Holds(
                 async () =>
                 {
                     var status = await admin.GetNodesAsync(CancellationToken.None);
                     seen = [.. status.Nodes.Where(member => member.IsUsed).Select(member => member.Id).Order(StringComparer.Ordinal)];
                     return status is { Standing: "member", IsFrozen: false } && seen.SequenceEqual(expected);
                 },
-                () => $"{string.Join(", ", expected)} in the view of {node.Target.Name}; it sees {string.Join(", ", seen)}");
+                () => $"{string.Join(", ", expected)} in the view of {node.Target.Name}; it sees {string.Join(", ", seen)}"));
         }
     }
 

@@ -30,7 +30,7 @@ internal sealed class FaultNode : IAsyncDisposable
 
         _folders.Environment["KVMESH_Mesh__NodeId"] = name;
         _folders.Environment["KVMESH_Mesh__RedisBlocks__Address"] = redis ?? "";
-        _folders.Environment["KVMESH_Log__Level"] = "Warning";
+        _folders.Environment["KVMESH_Log__Level"] = "Information";
         _folders.Environment["KVMESH_Placement__Step"] = "500ms";
         _folders.Environment["KVMESH_Placement__DrainTimeout"] = "0s";
 

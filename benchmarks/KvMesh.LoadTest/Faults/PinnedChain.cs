@@ -52,15 +52,17 @@ internal sealed class PinnedChain
         {
             var wanted = block;
             GetResult result = default;
-            await Eventually.Holds(
+            await MeshPicture.ExplainAsync(_bench.Mesh, KeyOf(wanted), () => Eventually.Holds(
                 async () => (result = await client.GetAsync(ChainRequests.Scope, ChainRequests.HashOf(wanted), buffer, CancellationToken.None)).IsHit,
-                () => $"block {wanted - _first} of {_name} at {reader.Name}; the last get was a {result.Status}");
+                () => $"block {wanted - _first} of {_name} at {reader.Name}; the last get was a {result.Status}"));
             if (_bench.Workload.Ledger.Judge(block, buffer.AsSpan(0, result.Bytes)) is { } wrong)
             {
                 _bench.Workload.Traffic.Wrong($"{reader.Name}, pinned: {wrong}");
             }
         }
     }
+
+    private static byte[] KeyOf(long block) => [.. ChainRequests.Scope.Bytes.Span, .. ChainRequests.HashOf(block)];
 
     private static Task<KvMeshClient> ConnectAsync(NodeTarget node) => KvMeshClient.ConnectAsync(
         new ClientOptions { Endpoint = node.NativeEndpoint, AllowSharedMemory = false, Connections = 1, RequestTimeout = Eventually.Patience, ConnectTimeout = Eventually.Patience },
@@ -71,7 +73,7 @@ internal sealed class PinnedChain
     private async Task IsHeldAsync(KvMeshClient client, Func<Task<long>> remind)
     {
         var pin = default(PinStatus);
-        await Eventually.Holds(
+        await MeshPicture.ExplainAsync(_bench.Mesh, KeyOf(_first), () => Eventually.Holds(
             async () =>
             {
                 pin = (await client.Sequences.FindAsync(_name, CancellationToken.None)).Sequence?.Pin ?? pin;
@@ -84,7 +86,7 @@ internal sealed class PinnedChain
                 await Task.Delay(Pause, CancellationToken.None);
                 return false;
             },
-            () => $"{_name} held in {Copies} copies; it is {pin.State} in {pin.Copies}. {string.Join(' ', _bench.Mesh.Nodes.Select(node => $"{node.Target.Name}: {node.Describe()}."))}");
+            () => $"{_name} held in {Copies} copies; it is {pin.State} in {pin.Copies}"));
     }
 
     /// <summary>Puts what the node does not have: until a pin is held, nothing keeps its blocks from leaving. Returns the bytes of all blocks.</summary>

@@ -9,7 +9,7 @@ internal static class FaultsVerb
     public static Command Create()
     {
         var isShort = new Option<bool>("--short") { Description = "Faults as short as in continuous integration." };
-        var only = new Option<string>("--only") { Description = "Only these, separated by commas: " + string.Join(", ", AllFaults.Words.Concat(AllFaults.Partitions)) + ".", HelpName = "words", DefaultValueFactory = _ => "" };
+        var only = new Option<string>("--only") { Description = "Only these, in this order and as often as they are named, separated by commas: " + string.Join(", ", AllFaults.Words.Concat(AllFaults.Partitions)) + ".", HelpName = "words", DefaultValueFactory = _ => "" };
         var proxies = new Option<bool>("--proxies") { Description = "Partitions as on a machine that grants no network namespaces." };
         var command = new Command("faults", "Three nodes and a redis-server under faults, while a workload verifies every byte.") { isShort, only, proxies };
         command.SetAction((parse, _) => RunAsync(parse.GetValue(isShort) ? FaultSettings.Short : FaultSettings.Long, parse.GetValue(only)!, parse.GetValue(proxies)));
@@ -18,10 +18,16 @@ internal static class FaultsVerb
 
     private static async Task<int> RunAsync(FaultSettings settings, string only, bool proxies)
     {
-        string[] words = [.. AllFaults.Words.Concat(AllFaults.Partitions).Where(word => only.Length == 0 || only.Split(',').Contains(word))];
+        string[] known = [.. AllFaults.Words.Concat(AllFaults.Partitions)];
+        string[] words = only.Length == 0 ? known : only.Split(',');
+        if (words.FirstOrDefault(word => !known.Contains(word)) is { } unknown)
+        {
+            throw new LoadTestException($"--only: there is no fault '{unknown}'; there are {string.Join(", ", known)}.");
+        }
+
         Console.Out.Write(FaultRow.Head);
-        var hasHeld = await RunAsync(FaultMesh.StartAsync, words.Except(AllFaults.Partitions), settings);
-        return await RunAsync(() => FaultMesh.StartApartAsync(proxies), words.Intersect(AllFaults.Partitions), settings) && hasHeld ? 0 : 1;
+        var hasHeld = await RunAsync(FaultMesh.StartAsync, words.Where(AllFaults.Words.Contains), settings);
+        return await RunAsync(() => FaultMesh.StartApartAsync(proxies), words.Where(AllFaults.Partitions.Contains), settings) && hasHeld ? 0 : 1;
     }
 
     private static async Task<bool> RunAsync(Func<Task<FaultMesh>> start, IEnumerable<string> words, FaultSettings settings)

@@ -95,6 +95,8 @@ internal sealed class PeerPool : IDisposable
     /// <summary>Gives a connection back. One with an answer under way, or a broken one, is closed.</summary>
     public void Return(PeerConnection connection)
     {
+        // Once it lies among the idle ones the next reader may have it, and then it says what that one is.
+        var priority = connection.Priority;
         var keeps = false;
         if (connection.IsClean)
         {
@@ -114,7 +116,7 @@ internal sealed class PeerPool : IDisposable
             connection.Dispose();
         }
 
-        EndTurn(connection.Priority);
+        EndTurn(priority);
     }
 
     public void Dispose()

@@ -93,6 +93,39 @@ public sealed class PeerPoolTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task What_orders_may_take_stays_the_same_however_connections_change_hands()
+    {
+        foreach (var connection in Enumerable.Range(0, 4).Select(_ => Rent(FetchPriority.Foreground)!).ToArray())
+        {
+            Assert.True(connection.TryPing(Eventually.Patience, TimeProvider.System));
+            _pool.Return(connection);
+        }
+
+        const int Times = 100_000;
+        var users = Enumerable.Range(0, 4).Select(user => Eventually.Run(() => Use(user % 2 == 0 ? FetchPriority.Foreground : FetchPriority.Background)));
+        await Task.WhenAll(users).Within("everybody's turns");
+
+        var orders = new[] { Rent(FetchPriority.Background), Rent(FetchPriority.Background) };
+        Assert.All(orders, Assert.NotNull);
+        Assert.Null(Rent(FetchPriority.Background));
+        foreach (var order in orders)
+        {
+            _pool.Return(order!);
+        }
+
+        void Use(FetchPriority priority)
+        {
+            for (var time = 0; time < Times; time++)
+            {
+                if (_pool.TryRent(Tenant, priority, TimeSpan.Zero, fresh: false, out var connection) && connection is not null)
+                {
+                    _pool.Return(connection);
+                }
+            }
+        }
+    }
+
     /// <summary>Null: none was free.</summary>
     private PeerConnection? Rent(FetchPriority priority, TimeSpan patience = default)
     {
