@@ -1,6 +1,7 @@
 using KvMesh.Engine.Coding;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.Host;
+using KvMesh.Engine.Retention;
 using KvMesh.Protocol.Arena;
 using KvMesh.Protocol.Integrity;
 using KvMesh.Protocol.Keys;
@@ -16,7 +17,7 @@ namespace KvMesh.Engine.Blocks;
 /// good. Whoever takes the last hold of a dead block frees its extent.
 /// </para>
 /// </summary>
-public sealed class Block
+public sealed class Block : Retained<Block>
 {
     private const int Resident = 1 << 24;
     private const int Claimed = 1 << 25;
@@ -43,31 +44,9 @@ public sealed class Block
 
     public int PayloadBytes { get; }
 
-    /// <summary>Order of the last use, as the retention policy was told. Kept in the descriptor too, for the next process.</summary>
-    public long LastUse
-    {
-        get;
-        internal set
-        {
-            field = value;
-            if (!Extent.IsNone)
-            {
-                Tenant.Host.Arena.Descriptor(Extent.Descriptor).LastUse = value;
-            }
+    public override Block? Parent => Chain?.Parent?.Block;
 
-            if (Encoded is { } copy)
-            {
-                // It may be given back at this moment: then the next user of that descriptor has a wrong place in an order, for the next process.
-                Tenant.Host.Arena.Descriptor(copy.Extent.Descriptor).LastUse = value;
-            }
-        }
-    }
-
-    /// <summary>The block before this one in its chain, when it is here.</summary>
-    public Block? Parent => Chain?.Parent?.Block;
-
-    /// <summary>Blocks that follow this one, newest first, as far as they are here.</summary>
-    internal IEnumerable<Block> ChildBlocks
+    protected internal override IEnumerable<Block> ChildBlocks
     {
         get
         {
@@ -163,11 +142,6 @@ public sealed class Block
 
     /// <summary>Whether the payload was compared with its table since this process has it.</summary>
     internal bool IsVerified;
-
-    /// <summary>Neighbours in the retention policy's order, owned by the policy.</summary>
-    internal Block? Newer;
-    internal Block? Older;
-    internal bool IsRetained;
 
     /// <summary>Whether every tier beyond this node has had its chance to take it.</summary>
     internal bool IsOffered;
@@ -269,6 +243,21 @@ public sealed class Block
     internal bool TryMoveOnDisk(DiskLocation from, DiskLocation to) => Interlocked.CompareExchange(ref _disk, Pack(to), Pack(from)) == Pack(from);
 
     internal bool KeyEquals(Tenant tenant, ReadOnlySpan<byte> key) => ReferenceEquals(Tenant, tenant) && key.SequenceEqual(_key.Span);
+
+    /// <summary>Keeps the use in the descriptor too, for the next process.</summary>
+    protected override void OnUsed(long request)
+    {
+        if (!Extent.IsNone)
+        {
+            Tenant.Host.Arena.Descriptor(Extent.Descriptor).LastUse = request;
+        }
+
+        if (Encoded is { } copy)
+        {
+            // It may be given back at this moment: then the next user of that descriptor has a wrong place in an order, for the next process.
+            Tenant.Host.Arena.Descriptor(copy.Extent.Descriptor).LastUse = request;
+        }
+    }
 
     private static long Pack(DiskLocation location) => ((long)location.Segment << 32) | (location.Offset / Protocol.Limits.GranuleBytes);
 

@@ -12,7 +12,7 @@ public sealed class Tenant
     /// <summary>Name of the tenant that connections without a credential belong to.</summary>
     public const string DefaultName = "default";
 
-    internal Tenant(string name, HostTier host, long shareBytes, IRetentionPolicy retention, LeaseBudget leases, ChainLedger chains)
+    internal Tenant(string name, HostTier host, long shareBytes, IRetentionPolicy<Block> retention, LeaseBudget leases, ChainLedger chains)
     {
         Name = name;
         NameBytes = Encoding.UTF8.GetBytes(name);
@@ -47,7 +47,7 @@ public sealed class Tenant
     internal long ShareBytes { get; }
 
     /// <summary>Order in which this tenant's resident blocks leave. Used under the host tier's retention lock.</summary>
-    internal IRetentionPolicy Retention { get; }
+    internal IRetentionPolicy<Block> Retention { get; }
 
     /// <summary>Its raw extents that need not stay; null where no block lies encoded in RAM.</summary>
     internal RawExtents? Raw { get; set; }

@@ -1,5 +1,3 @@
-using KvMesh.Engine.Blocks;
-
 namespace KvMesh.Engine.Retention;
 
 /// <summary>What stands between a candidate and its eviction.</summary>
@@ -16,30 +14,31 @@ public enum VictimVerdict
 }
 
 /// <summary>
-/// Decides which resident block leaves next. One instance per tenant and arena; every member is called under the host
-/// tier's order lock, so implementations need no lock of their own. Requests are numbered in order of time, in ticks of
+/// Decides which resident block leaves next. One instance per tenant and arena, or per pool of device memory; every member is called under its
+/// owner's order lock, so implementations need no lock of their own. Requests are numbered in order of time, in ticks of
 /// 100 ns. All members are O(1), amortised.
 /// </summary>
-public interface IRetentionPolicy
+public interface IRetentionPolicy<T>
+    where T : Retained<T>
 {
     /// <summary>A block became resident. With <paramref name="lowInterest"/> it has yet to show that it is asked for again.</summary>
-    void Add(Block block, long request, bool lowInterest);
+    void Add(T block, long request, bool lowInterest);
 
     /// <summary>A request used the block. Uses come in order of time, those of one chain tail first.</summary>
-    void Touch(Block block, long request);
+    void Touch(T block, long request);
 
     /// <summary>The block is no longer resident.</summary>
-    void Remove(Block block);
+    void Remove(T block);
 
     /// <summary>
     /// The next block that leaves, or null when none may. The policy proposes candidates to <paramref name="judge"/>, a bounded
     /// number of them, and keeps the chosen one until it is removed.
     /// </summary>
-    Block? NextVictim(Func<Block, VictimVerdict> judge);
+    T? NextVictim(Func<T, VictimVerdict> judge);
 
     /// <summary>Resident blocks in the order in which they would leave.</summary>
-    IEnumerable<Block> LeastValuableFirst();
+    IEnumerable<T> LeastValuableFirst();
 
     /// <summary>Resident blocks from the most to the least valuable, for saving at a clean stop.</summary>
-    IEnumerable<Block> MostValuableFirst();
+    IEnumerable<T> MostValuableFirst();
 }

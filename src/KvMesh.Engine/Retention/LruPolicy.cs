@@ -1,12 +1,11 @@
-using KvMesh.Engine.Blocks;
-
 namespace KvMesh.Engine.Retention;
 
 /// <summary>
 /// Least recently used by request, tail first: within one request a block counts as used just before its parent, so a chain
 /// is given up from its end and what is left is always a prefix.
 /// </summary>
-internal sealed class LruPolicy : IRetentionPolicy
+public sealed class LruPolicy<T> : IRetentionPolicy<T>
+    where T : Retained<T>
 {
     /// <summary>
     /// A parent used longer ago than this is brought along by a new child: its own use may still wait in the touch buffer, or
@@ -17,11 +16,11 @@ internal sealed class LruPolicy : IRetentionPolicy
     /// <summary>Children looked at to place their parent.</summary>
     private const int MaxChildren = 8;
 
-    private Block? _newest;
-    private Block? _oldest;
+    private T? _newest;
+    private T? _oldest;
     private int _count;
 
-    public void Add(Block block, long request, bool lowInterest)
+    public void Add(T block, long request, bool lowInterest)
     {
         block.LastUse = request;
         block.IsRetained = true;
@@ -46,7 +45,7 @@ internal sealed class LruPolicy : IRetentionPolicy
         InsertOlderThan(parent, block);
     }
 
-    public void Touch(Block block, long request)
+    public void Touch(T block, long request)
     {
         if (block.IsRetained)
         {
@@ -56,7 +55,7 @@ internal sealed class LruPolicy : IRetentionPolicy
         }
     }
 
-    public void Remove(Block block)
+    public void Remove(T block)
     {
         if (block.IsRetained)
         {
@@ -66,7 +65,7 @@ internal sealed class LruPolicy : IRetentionPolicy
         }
     }
 
-    public Block? NextVictim(Func<Block, VictimVerdict> judge)
+    public T? NextVictim(Func<T, VictimVerdict> judge)
     {
         // Who is refused goes to the newest end, so one round meets everybody.
         for (var left = _count; left > 0 && _oldest is { } candidate; left--)
@@ -87,7 +86,7 @@ internal sealed class LruPolicy : IRetentionPolicy
         return null;
     }
 
-    public IEnumerable<Block> LeastValuableFirst()
+    public IEnumerable<T> LeastValuableFirst()
     {
         for (var block = _oldest; block is not null; block = block.Newer)
         {
@@ -95,7 +94,7 @@ internal sealed class LruPolicy : IRetentionPolicy
         }
     }
 
-    public IEnumerable<Block> MostValuableFirst()
+    public IEnumerable<T> MostValuableFirst()
     {
         for (var block = _newest; block is not null; block = block.Older)
         {
@@ -104,7 +103,7 @@ internal sealed class LruPolicy : IRetentionPolicy
     }
 
     /// <summary>From the block up to the first of its chain, so that a parent always leaves after its child.</summary>
-    private void MoveChainToNewest(Block block, long request)
+    private void MoveChainToNewest(T block, long request)
     {
         for (var current = block; current is not null; current = current.Parent)
         {
@@ -121,9 +120,9 @@ internal sealed class LruPolicy : IRetentionPolicy
     /// Puts a block where it leaves right after its children. Its own use stays what it was: a place at the newest end would keep
     /// blocks of chains that were guessed in a wrong order for a second life.
     /// </summary>
-    private void MoveBehindChildren(Block block)
+    private void MoveBehindChildren(T block)
     {
-        Block? newest = null;
+        T? newest = null;
         foreach (var child in block.ChildBlocks.Take(MaxChildren))
         {
             newest = child.IsRetained && (newest is null || child.LastUse > newest.LastUse) ? child : newest;
@@ -140,7 +139,7 @@ internal sealed class LruPolicy : IRetentionPolicy
         }
     }
 
-    private void InsertNewerThan(Block neighbour, Block block)
+    private void InsertNewerThan(T neighbour, T block)
     {
         if (neighbour.Newer is null)
         {
@@ -152,7 +151,7 @@ internal sealed class LruPolicy : IRetentionPolicy
         }
     }
 
-    private void InsertNewest(Block block)
+    private void InsertNewest(T block)
     {
         block.Older = _newest;
         block.Newer = null;
@@ -169,7 +168,7 @@ internal sealed class LruPolicy : IRetentionPolicy
     }
 
     /// <summary>Puts a block just before <paramref name="neighbour"/> in the order of leaving; null: before all others.</summary>
-    private void InsertOlderThan(Block? neighbour, Block block)
+    private void InsertOlderThan(T? neighbour, T block)
     {
         block.Newer = neighbour ?? _oldest;
         block.Older = neighbour?.Older;
@@ -192,7 +191,7 @@ internal sealed class LruPolicy : IRetentionPolicy
         }
     }
 
-    private void Unlink(Block block)
+    private void Unlink(T block)
     {
         if (block.Newer is null)
         {

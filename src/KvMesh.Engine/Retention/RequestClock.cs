@@ -4,7 +4,7 @@ namespace KvMesh.Engine.Retention;
 /// Numbers requests in order of time. The numbers are UTC ticks, so that an order survives a restart, and never go back when
 /// the wall clock does.
 /// </summary>
-internal sealed class RequestClock(TimeProvider time)
+public sealed class RequestClock(TimeProvider time)
 {
     private long _last;
 

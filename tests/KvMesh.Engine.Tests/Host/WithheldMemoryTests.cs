@@ -24,7 +24,7 @@ public sealed class WithheldMemoryTests : IDisposable
     {
         _arena = ArenaMapping.Open(Path.Combine(_directory.Path, "test.arena"), _directory.Path, ArenaBytes, descriptorCount: 1024, () => _isFull);
         _host = new HostTier("group", _arena, maxBlocks: 0, longestLease: TimeSpan.Zero, new RequestClock(_clock), _clock);
-        _tenant = new Tenant("tenant", _host, ArenaBytes, new LruPolicy(), new LeaseBudget(0, 0), new ChainLedger(_ => null));
+        _tenant = new Tenant("tenant", _host, ArenaBytes, new LruPolicy<Block>(), new LeaseBudget(0, 0), new ChainLedger(_ => null));
         _host.Add(_tenant);
     }
 

@@ -1,0 +1,37 @@
+namespace KvMesh.Engine.Retention;
+
+/// <summary>
+/// A block as a retention policy sees it: when it was used, and who precedes and follows it in its chain. The place in the policy's order is the
+/// policy's; everything here is written under the lock of whoever owns the policy.
+/// </summary>
+/// <typeparam name="T">The block itself.</typeparam>
+public abstract class Retained<T>
+    where T : Retained<T>
+{
+    /// <summary>Order of the last use, as the retention policy was told.</summary>
+    public long LastUse
+    {
+        get;
+        internal set
+        {
+            field = value;
+            OnUsed(value);
+        }
+    }
+
+    /// <summary>The block before this one in its chain, when it is here.</summary>
+    public abstract T? Parent { get; }
+
+    /// <summary>Blocks that follow this one, newest first, as far as they are here.</summary>
+    protected internal abstract IEnumerable<T> ChildBlocks { get; }
+
+    /// <summary>Neighbours in the retention policy's order, owned by the policy.</summary>
+    internal T? Newer;
+    internal T? Older;
+    internal bool IsRetained;
+
+    /// <summary>A policy noted a use.</summary>
+    protected virtual void OnUsed(long request)
+    {
+    }
+}
