@@ -51,6 +51,13 @@ public sealed class LeasedBlock : IDisposable
         }
     }
 
+    /// <summary>Keeps the arena mapped in which the block is; null when the block is a copy.</summary>
+    public ArenaHold? HoldArena()
+    {
+        ObjectDisposedException.ThrowIf(_isReleased, this);
+        return _arena is not null && _arena.TryHold() ? new ArenaHold(_arena) : null;
+    }
+
     /// <summary>Gives the block back. True when the bytes were valid throughout; false: treat everything read from it as a miss.</summary>
     public bool Release()
     {

@@ -27,6 +27,9 @@ internal sealed class ArenaView : IDisposable
 
     public AttachResponse Layout { get; }
 
+    /// <summary>Where it is in this process.</summary>
+    public unsafe (nint Start, long Bytes) Range => ((nint)_mapping.Start, _mapping.Bytes);
+
     public static ArenaView Map(in AttachResponse layout, SafeFileHandle file)
     {
         var descriptorsEnd = layout.DescriptorOffset + ((ulong)layout.DescriptorCount * BlockDescriptor.Bytes);
