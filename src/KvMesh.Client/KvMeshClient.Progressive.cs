@@ -44,4 +44,20 @@ public sealed partial class KvMeshClient
         ArgumentOutOfRangeException.ThrowIfLessThan(timeout, TimeSpan.Zero);
         return new SectionReader(_pool, _options).FollowAsync(KeySelection.One(scope, hash), sectionBytes, destination, timeout, cancellationToken);
     }
+
+    /// <summary>
+    /// Reads several blocks by section on one connection, also while they are being written: the first section of each, then the second of each, as a prefill publishes
+    /// them layer by layer. A block that nobody writes yet is asked for again until <paramref name="timeout"/>. A step that is not ready is the last one.
+    /// </summary>
+    /// <param name="targets">Blocks of one length, and where they go.</param>
+    /// <param name="sectionBytes">As the writer gave it; for sealed blocks any.</param>
+    /// <param name="timeout">Longest wait for each section.</param>
+    public IAsyncEnumerable<TargetSection> FollowManyAsync(
+        IReadOnlyList<SectionTarget> targets, int sectionBytes, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(targets);
+        ArgumentOutOfRangeException.ThrowIfLessThan(sectionBytes, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(timeout, TimeSpan.Zero);
+        return new ManySectionReader(_pool, _options).FollowAsync(targets, sectionBytes, timeout, cancellationToken);
+    }
 }

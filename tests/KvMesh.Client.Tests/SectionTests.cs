@@ -184,6 +184,81 @@ public sealed class SectionTests
         Assert.StartsWith($"section 0 has 5 bytes; it must have {SectionBytes}.", error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_writer_that_is_cancelled_while_it_begins_holds_nothing()
+    {
+        // Writes that nobody ends would hold their room for longer than the test has patience.
+        await using var node = new NodeFixture(options => options.ProgressiveWriteTimeout = TimeSpan.FromHours(1));
+        var client = await node.ConnectAsync();
+        for (var attempt = 0; attempt < 60; attempt++)
+        {
+            using var leaving = new CancellationTokenSource();
+            var begin = client.BeginSectionsAsync(NodeFixture.Scope, TestBytes.Hash(2, attempt), default, BlockBytes, SectionBytes, leaving.Token).AsTask();
+            await leaving.CancelAsync();
+            await using var begun = await begin.ContinueWith(ended => ended.IsCompletedSuccessfully ? ended.Result : null, TaskScheduler.Default);
+        }
+
+        await Eventually.Holds(
+            async () =>
+            {
+                await using var writer = await BeginAsync(client);
+                return writer.Status == PutStatus.Stored;
+            },
+            "room for a write after many that were cancelled");
+    }
+
+    [Fact]
+    public async Task Several_blocks_are_followed_layer_by_layer_on_one_connection()
+    {
+        await using var node = new NodeFixture();
+        var prefill = await node.ConnectAsync();
+        var decode = await node.ConnectAsync();
+        var hashes = Enumerable.Range(0, 3).Select(block => TestBytes.Hash(3, block)).ToArray();
+        var payloads = Enumerable.Range(0, 3).Select(block => TestBytes.Payload(20 + block, 3000)).ToArray();
+        var targets = hashes.Select(hash => new SectionTarget(NodeFixture.Scope, hash, new byte[3000])).ToArray();
+
+        // The reader is there before the writer: it asks again.
+        await using var reader = decode.FollowManyAsync(targets, 1000, Eventually.Patience, default).GetAsyncEnumerator();
+        var next = reader.MoveNextAsync().AsTask();
+        var writers = new List<SectionWriter>();
+        foreach (var hash in hashes)
+        {
+            writers.Add(await prefill.BeginSectionsAsync(NodeFixture.Scope, hash, default, 3000, 1000, default));
+        }
+
+        for (var section = 0; section < 3; section++)
+        {
+            for (var block = 0; block < 3; block++)
+            {
+                Assert.Equal(PutStatus.Stored, await writers[block].PublishAsync(payloads[block].AsMemory(section * 1000, 1000), default));
+                Assert.True(await next.Within("a section"));
+                Assert.Equal((block, SectionStatus.Ready, section), (reader.Current.Target, reader.Current.Result.Status, reader.Current.Result.Section));
+                next = reader.MoveNextAsync().AsTask();
+            }
+        }
+
+        Assert.False(await next.Within("the end"));
+        Assert.All(Enumerable.Range(0, 3), block => Assert.Equal(payloads[block], targets[block].Destination.ToArray()));
+    }
+
+    [Fact]
+    public async Task A_block_of_several_that_its_writer_leaves_ends_them_all()
+    {
+        await using var node = new NodeFixture();
+        var client = await node.ConnectAsync();
+        var targets = Enumerable.Range(0, 2).Select(block => new SectionTarget(NodeFixture.Scope, TestBytes.Hash(4, block), new byte[3000])).ToArray();
+        await using var writer = await client.BeginSectionsAsync(NodeFixture.Scope, targets[0].Hash, default, 3000, 1000, default);
+        Assert.Equal(PutStatus.Stored, await writer.PublishAsync(new byte[1000], default));
+
+        var steps = new List<TargetSection>();
+        await foreach (var step in client.FollowManyAsync(targets, 1000, TimeSpan.FromMilliseconds(50), default))
+        {
+            steps.Add(step);
+        }
+
+        Assert.Equal([(0, SectionStatus.Ready), (1, SectionStatus.Miss)], steps.Select(step => (step.Target, step.Result.Status)));
+    }
+
     private async Task<SectionWriter> BeginAsync(KvMeshClient client) =>
         await client.BeginSectionsAsync(NodeFixture.Scope, _hash, default, BlockBytes, SectionBytes, default);
 

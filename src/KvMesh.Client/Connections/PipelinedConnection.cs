@@ -1,4 +1,5 @@
 using KvMesh.Client.Operations;
+using KvMesh.Client.Progressive;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Sockets;
 
@@ -287,6 +288,11 @@ internal sealed class PipelinedConnection : NodeConnection
     {
         Conclude(operation, outcome);
         _slots.Release();
+        if (operation is SectionBeginOperation { IsAbandoned: true, Number: > 0 } begin)
+        {
+            // Nobody will write it: its room on the node need not wait until that notices.
+            Post(new SectionAbandonOperation(begin.Number));
+        }
     }
 
     /// <summary>Ends the connection: whoever waits learns that it is lost. Any thread, any number of times.</summary>

@@ -22,6 +22,19 @@ internal sealed class SectionBeginOperation(KeySelection key, ReadOnlyMemory<byt
         key.Write(writer);
     }
 
+    /// <summary>The caller has left: the number is what the connection needs to end the write.</summary>
+    protected override void TakeUnwanted(in FrameHeader header, in ResponseReader reader)
+    {
+        if (header.Status == NativeStatus.Ok)
+        {
+            ReadFrame(header, reader);
+        }
+        else
+        {
+            reader.Skip(header.PayloadBytes);
+        }
+    }
+
     protected override void ReadFrame(in FrameHeader header, in ResponseReader reader)
     {
         var head = new HeadReader(reader.Head);

@@ -1,3 +1,5 @@
+using KvMesh.Protocol.Keys;
+
 namespace KvMesh.Client.Progressive;
 
 /// <summary>What a reader of a block that may still be written is told.</summary>
@@ -31,3 +33,14 @@ public enum SectionStatus
 /// <param name="BlockBytes">Bytes of the whole block; 0 while nothing is known of it.</param>
 /// <param name="Bytes">Its bytes, a part of the destination; empty unless ready.</param>
 public readonly record struct SectionResult(SectionStatus Status, int Section, int BlockBytes, ReadOnlyMemory<byte> Bytes);
+
+/// <summary>A block that is followed together with others.</summary>
+/// <param name="Scope">Scope of its key.</param>
+/// <param name="Hash">Its chain hash, 32 bytes.</param>
+/// <param name="Destination">Room for the whole block.</param>
+public readonly record struct SectionTarget(BlockScope Scope, ReadOnlyMemory<byte> Hash, Memory<byte> Destination);
+
+/// <summary>One step of reading several blocks by section.</summary>
+/// <param name="Target">Index of the block among those that are followed.</param>
+/// <param name="Result">What became of its section. Anything but <see cref="SectionStatus.Ready"/> is the last step of all.</param>
+public readonly record struct TargetSection(int Target, SectionResult Result);

@@ -10,7 +10,7 @@ namespace KvMesh.Client.Progressive;
 internal sealed class SectionReader(ConnectionPool pool, ClientOptions options)
 {
     /// <summary>Longest wait of one request; the node answers sooner when there is a section.</summary>
-    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
+    internal static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
 
     public async IAsyncEnumerable<SectionResult> FollowAsync(
         KeySelection key, int sectionBytes, Memory<byte> destination, TimeSpan timeout, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -55,7 +55,7 @@ internal sealed class SectionReader(ConnectionPool pool, ClientOptions options)
     }
 
     /// <summary>Why no more sections come; null: they may.</summary>
-    private static SectionStatus? End(SectionFollowOperation follow, int next, bool isLate) => (follow.Outcome, follow.Answer) switch
+    internal static SectionStatus? End(SectionFollowOperation follow, int next, bool isLate) => (follow.Outcome, follow.Answer) switch
     {
         (not OperationOutcome.Done, _) => SectionStatus.Failed,
         _ when follow.IsTooSmall => SectionStatus.TooSmall,
@@ -67,5 +67,5 @@ internal sealed class SectionReader(ConnectionPool pool, ClientOptions options)
         _ => SectionStatus.Failed,
     };
 
-    private static TimeSpan Shortest(TimeSpan first, TimeSpan second, TimeSpan third) => TimeSpan.FromTicks(Math.Min(first.Ticks, Math.Min(second.Ticks, third.Ticks)));
+    internal static TimeSpan Shortest(TimeSpan first, TimeSpan second, TimeSpan third) => TimeSpan.FromTicks(Math.Min(first.Ticks, Math.Min(second.Ticks, third.Ticks)));
 }
