@@ -1,0 +1,52 @@
+namespace KvMesh.Worker.Mesh;
+
+/// <summary>What a worker exchanged with the mesh since it began.</summary>
+public readonly record struct MeshFigures
+{
+    /// <summary>Blocks that were pulled whole.</summary>
+    public long PulledBlocks { get; init; }
+
+    /// <summary>Blocks that came by section from a prefill worker.</summary>
+    public long FollowedBlocks { get; init; }
+
+    /// <summary>Bytes of both.</summary>
+    public long PulledBytes { get; init; }
+
+    /// <summary>Prompts whose missing blocks another worker computed.</summary>
+    public long DelegatedPrompts { get; init; }
+
+    /// <summary>Prompts whose missing blocks another worker was to compute, and that were computed here.</summary>
+    public long FailedDelegations { get; init; }
+
+    /// <summary>Blocks that were published, or were there already.</summary>
+    public long PublishedBlocks { get; init; }
+
+    /// <summary>Blocks that were not published: the node was full or not there, or too much was on its way to it.</summary>
+    public long DroppedBlocks { get; init; }
+}
+
+/// <summary>Counts for <see cref="MeshFigures"/>. Any thread.</summary>
+internal sealed class MeshCounters
+{
+    private readonly Lock _lock = new();
+    private MeshFigures _figures;
+
+    public MeshFigures Figures
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _figures;
+            }
+        }
+    }
+
+    public void Add(Func<MeshFigures, MeshFigures> change)
+    {
+        lock (_lock)
+        {
+            _figures = change(_figures);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+using System.Buffers;
+using KvMesh.Client;
+using KvMesh.Client.Progressive;
+using KvMesh.Worker.Serving;
+
+namespace KvMesh.Worker.Roles;
+
+/// <summary>One prefix on its way into the pages of a sequence.</summary>
+internal sealed class PrefixFetch : IPrefixFetch
+{
+    /// <summary>Bytes that are read from the mesh at once.</summary>
+    private const int RunBytes = 4 << 20;
+
+    private readonly object _gate = new();
+    private readonly FetchContext _context;
+    private readonly SequencePages _pages;
+    private readonly int _wanted;
+    private readonly bool _mayDelegate;
+    private readonly Action _changed;
+    private readonly CancellationTokenSource _ending = new();
+    private int _ready;
+    private int _meshBlocks;
+    private int _layers;
+    private bool _isOver;
+
+    public PrefixFetch(FetchContext context, SequencePages pages, int wantedBlocks, bool mayDelegate, Action changed)
+    {
+        (_context, _pages, _wanted, _mayDelegate, _changed) = (context, pages, wantedBlocks, mayDelegate, changed);
+        _ready = pages.Shared;
+        _meshBlocks = wantedBlocks;
+        _ = Task.Run(RunAsync);
+    }
+
+    public bool IsOver => Read(() => _isOver);
+
+    public int ReadyBlocks => Read(() => _ready);
+
+    public int MeshBlocks => Read(() => _meshBlocks);
+
+    public bool IsStreaming => Read(() => !_isOver && _layers > 0 && !_ending.IsCancellationRequested);
+
+    public bool WaitForLayer(int layer)
+    {
+        lock (_gate)
+        {
+            while (!_isOver && _layers <= layer && !_ending.IsCancellationRequested)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            return _isOver ? _ready == _wanted : _layers > layer;
+        }
+    }
+
+    public void Cancel()
+    {
+        _ending.Cancel();
+        Change(() => { });
+    }
+
+    public void Dispose() => _ending.Dispose();
+
+    private int PartBytes => _context.Parts.PartBytes;
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            if (_context.Link.Client is { } client && _wanted > 0)
+            {
+                var matched = await MatchAsync(client).ConfigureAwait(false);
+                Change(() => _meshBlocks = matched);
+                await PullAsync(client, matched).ConfigureAwait(false);
+                await DelegateAsync().ConfigureAwait(false);
+            }
+        }
+        catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
+        {
+            // The request or the worker ends: what came so far counts.
+        }
+        finally
+        {
+            Change(() => (_isOver, _layers) = (true, 0));
+        }
+    }
+
+    /// <summary>Blocks of which the mesh has all parts.</summary>
+    private async Task<int> MatchAsync(KvMeshClient client)
+    {
+        var blocks = _wanted;
+        for (var part = 0; part < _context.Parts.Count && blocks > 0; part++)
+        {
+            var hashes = _pages.Chain.HashBytes(0, blocks);
+            blocks = (await client.Lossless.MatchPrefixAsync(_context.Parts.Scope(part), hashes, _context.SectionTimeout, _ending.Token).ConfigureAwait(false)).Blocks;
+        }
+
+        return blocks;
+    }
+
+    /// <summary>Reads whole blocks, as far as all parts of one are hits.</summary>
+    private async Task PullAsync(KvMeshClient client, int matched)
+    {
+        var run = Math.Clamp(RunBytes / (PartBytes * _context.Parts.Count), 1, 64);
+        while (ReadyBlocks < matched)
+        {
+            var first = ReadyBlocks;
+            var count = Math.Min(run, matched - first);
+            var bytes = ArrayPool<byte>.Shared.Rent(count * PartBytes);
+            var hits = count;
+            try
+            {
+                for (var part = 0; part < _context.Parts.Count && hits > 0; part++)
+                {
+                    hits = Math.Min(hits, await PullPartAsync(client, part, first, hits, bytes).ConfigureAwait(false));
+                }
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(bytes);
+            }
+
+            Change(() => _ready = first + hits);
+            _context.Counters.Add(figures => figures with
+            {
+                PulledBlocks = figures.PulledBlocks + hits,
+                PulledBytes = figures.PulledBytes + ((long)hits * PartBytes * _context.Parts.Count),
+            });
+            if (hits < count)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Reads one part of consecutive blocks. Returns how many were hits from the first on; one of another length is a miss.</summary>
+    private async Task<int> PullPartAsync(KvMeshClient client, int part, int first, int count, byte[] bytes)
+    {
+        var results = new GetResult[count];
+        var hashes = _pages.Chain.HashBytes(first, count);
+        await client.Lossless.GetManyAsync(_context.Parts.Scope(part), hashes, bytes, PartBytes, results, _ending.Token).ConfigureAwait(false);
+        for (var block = 0; block < count; block++)
+        {
+            if (!results[block].IsHit || results[block].Bytes != PartBytes)
+            {
+                return block;
+            }
+
+            for (var layer = 0; layer < _context.Parts.Layers; layer++)
+            {
+                CopyIn(bytes.AsSpan((block * PartBytes) + (layer * _context.Parts.SectionBytes), _context.Parts.SectionBytes), first + block, part, layer);
+            }
+        }
+
+        return count;
+    }
+
+    /// <summary>Has a prefill worker compute what is missing, and follows it.</summary>
+    private async Task DelegateAsync()
+    {
+        var blockTokens = _pages.Format.BlockTokens;
+        if (!_mayDelegate || _context.Prefill is not { } prefill || _wanted == ReadyBlocks || (_wanted - ReadyBlocks) * blockTokens < _context.PrefillFrom)
+        {
+            return;
+        }
+
+        var scope = _context.Parts.Scope(0);
+        var request = new PrefillRequest(
+            _pages.Chain.Tokens(0, (_wanted * blockTokens) + 1).ToArray(), Convert.ToHexStringLower(_context.Parts.LayoutHash), scope.Model, scope.Revision, _context.Parts.Count);
+        if (await prefill.AskAsync(request, _pages.Chain.HashBytes(0), _ending.Token).ConfigureAwait(false) is { } job)
+        {
+            await using (job.ConfigureAwait(false))
+            {
+                await FollowAsync(job).ConfigureAwait(false);
+            }
+        }
+
+        var came = ReadyBlocks == _wanted;
+        _context.Counters.Add(figures => came
+            ? figures with { DelegatedPrompts = figures.DelegatedPrompts + 1 }
+            : figures with { FailedDelegations = figures.FailedDelegations + 1 });
+    }
+
+    private async Task FollowAsync(PrefillJob job)
+    {
+        var grant = job.Grant;
+        if (grant.Blocks != _wanted || grant.GroupBlocks < 1 || grant.LastHash != _pages.Chain.Hash(_wanted - 1).ToString())
+        {
+            job.Fail($"its grant is of {grant.Blocks} blocks in groups of {grant.GroupBlocks} up to {grant.LastHash}, not what was asked for");
+            return;
+        }
+
+        var client = await _context.Follow(grant.Node).WaitAsync(_context.SectionTimeout, _ending.Token).ConfigureAwait(false);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(_ending.Token);
+
+        // A worker that is lost, or has dropped blocks, writes nothing more: nobody waits for what does not come.
+        var watching = job.Published.ContinueWith(
+            published => published.Result ? Task.CompletedTask : ending.CancelAsync(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default).Unwrap();
+        try
+        {
+            while (client is not null && ReadyBlocks < _wanted)
+            {
+                var count = Math.Min(grant.GroupBlocks, _wanted - ReadyBlocks);
+                if (await FollowGroupAsync(client, ReadyBlocks, count, ending.Token).ConfigureAwait(false) is { } failure)
+                {
+                    job.Fail($"its blocks did not come: {failure}");
+                    return;
+                }
+            }
+        }
+        catch (OperationCanceledException) when (!_ending.IsCancellationRequested)
+        {
+            job.Fail("it was lost, or could not publish");
+        }
+        finally
+        {
+            // The watcher uses the source: it ends before it.
+            await job.DisposeAsync().ConfigureAwait(false);
+            await watching.ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Follows blocks that one pass computes. Not null: what came instead of a section.</summary>
+    private async Task<SectionStatus?> FollowGroupAsync(KvMeshClient client, int first, int count, CancellationToken cancellationToken)
+    {
+        var parts = _context.Parts;
+        var memory = ArrayPool<byte>.Shared.Rent(count * parts.Count * PartBytes);
+        try
+        {
+            var targets = Enumerable.Range(0, count * parts.Count).Select(index => new SectionTarget(
+                parts.Scope(index % parts.Count), _pages.Chain.HashBytes(first + (index / parts.Count)), memory.AsMemory(index * PartBytes, PartBytes))).ToArray();
+            var arrived = new int[parts.Layers];
+            await foreach (var step in client.FollowManyAsync(targets, parts.SectionBytes, _context.SectionTimeout, cancellationToken).ConfigureAwait(false))
+            {
+                if (step.Result.Status != SectionStatus.Ready || step.Result.BlockBytes != PartBytes)
+                {
+                    return step.Result.Status == SectionStatus.Ready ? SectionStatus.Diverged : step.Result.Status;
+                }
+
+                CopyIn(step.Result.Bytes.Span, first + (step.Target / parts.Count), step.Target % parts.Count, step.Result.Section);
+                arrived[step.Result.Section]++;
+                if (first + count == _wanted && arrived[step.Result.Section] == targets.Length)
+                {
+                    Change(() => _layers = Array.FindIndex(arrived, sections => sections < targets.Length) is var missing and >= 0 ? missing : parts.Layers);
+                }
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(memory);
+        }
+
+        Change(() => _ready = first + count);
+        _context.Counters.Add(figures => figures with
+        {
+            FollowedBlocks = figures.FollowedBlocks + count,
+            PulledBytes = figures.PulledBytes + ((long)count * PartBytes * parts.Count),
+        });
+        return null;
+    }
+
+    private void CopyIn(ReadOnlySpan<byte> section, int block, int part, int layer) => _context.Parts.CopyIn(section, part, layer, _pages.Block(block));
+
+    private T Read<T>(Func<T> value)
+    {
+        lock (_gate)
+        {
+            return value();
+        }
+    }
+
+    private void Change(Action change)
+    {
+        lock (_gate)
+        {
+            change();
+            Monitor.PulseAll(_gate);
+        }
+
+        _changed();
+    }
+}
