@@ -70,6 +70,7 @@ internal static class KvMeshCommand
             StatusCommand.Create(terminal),
             NodesCommand.Create(terminal),
             UpCommand.Create(terminal, time),
+            WorkerCommand.Create(terminal),
             TopCommand.Create(terminal),
             CodecsCommand.Create(terminal),
             BlockCommand.Create(terminal),

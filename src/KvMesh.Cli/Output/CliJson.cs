@@ -24,4 +24,5 @@ namespace KvMesh.Cli.Output;
 [JsonSerializable(typeof(ForgetReport))]
 [JsonSerializable(typeof(TokenReport))]
 [JsonSerializable(typeof(CodecsReport))]
+[JsonSerializable(typeof(WorkerReport))]
 internal sealed partial class CliJson : JsonSerializerContext;

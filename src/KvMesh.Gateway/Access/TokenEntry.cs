@@ -29,6 +29,9 @@ public sealed class TokenEntry
 
     internal byte[] Hash { get; }
 
+    /// <summary>Whether this is its token. Takes the same time whatever the token is.</summary>
+    public bool IsToken(ReadOnlySpan<byte> token) => CryptographicOperations.FixedTimeEquals(Hash, SHA256.HashData(token));
+
     /// <summary>SHA-256 of the tenant's name: names of all lengths compare in the same time.</summary>
     internal byte[] TenantHash { get; }
 }

@@ -12,13 +12,13 @@ public sealed class MeterCollector : IDisposable
     private readonly MeterListener _listener = new();
     private readonly Lock _collectLock = new();
     private readonly List<InstrumentSeries> _instruments = [];
-    private readonly GatewayMetrics _operations;
+    private readonly GatewayMetrics? _operations;
     private readonly MetricFamily _target;
 
     /// <param name="isOwn">Whether a meter belongs to this node; several nodes may live in one process.</param>
-    /// <param name="operations">Durations of operations, which are read where they are counted.</param>
+    /// <param name="operations">Durations of operations, which are read where they are counted; null: of a process without doors of a node.</param>
     /// <param name="resource">What names this node to a scraper, for <c>target_info</c>.</param>
-    public MeterCollector(Func<Meter, bool> isOwn, GatewayMetrics operations, IReadOnlyList<KeyValuePair<string, string>> resource)
+    public MeterCollector(Func<Meter, bool> isOwn, GatewayMetrics? operations, IReadOnlyList<KeyValuePair<string, string>> resource)
     {
         _operations = operations;
         _target = new MetricFamily("target.info", "", "What was scraped.", MetricKind.Gauge, [new MetricPoint(resource, 1)]);
@@ -55,7 +55,7 @@ public sealed class MeterCollector : IDisposable
             return
             [
                 _target,
-                Operations(),
+                .. _operations is null ? [] : new[] { Operations(_operations) },
                 .. instruments.Select(static series => series.Read())
                     .Where(static family => family.Points.Count > 0)
                     .GroupBy(static family => (family.Name, family.Unit, family.Kind))
@@ -81,10 +81,10 @@ public sealed class MeterCollector : IDisposable
         listener.EnableMeasurementEvents(instrument, series);
     }
 
-    private MetricFamily Operations()
+    private static MetricFamily Operations(GatewayMetrics operations)
     {
         var points =
-            from door in _operations.Doors.OrderBy(door => door.Protocol, StringComparer.Ordinal)
+            from door in operations.Doors.OrderBy(door => door.Protocol, StringComparer.Ordinal)
             from operation in door.All
             let counts = operation.Read()
             select new MetricPoint(

@@ -4,7 +4,7 @@ using System.Text;
 namespace KvMesh.Gateway.Http.Metrics;
 
 /// <summary>Writes figures in the text format of Prometheus, version 0.0.4.</summary>
-internal static class PrometheusText
+public static class PrometheusText
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
