@@ -136,7 +136,7 @@ internal static class WorkerCommand
             var entries = TokenFile.Read(file).Where(entry => entry.Rights.HasFlag(AccessRights.Read | AccessRights.Write)).ToArray();
 
             // Every entry is compared, whichever fits.
-            return token => entries.Count(entry => entry.IsToken(Encoding.UTF8.GetBytes(token))) > 0;
+            return token => entries.Aggregate(false, (fits, entry) => entry.IsToken(Encoding.UTF8.GetBytes(token)) | fits);
         }
         catch (TokenFileException e)
         {
