@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using KvMesh.TestKit;
+using Folders = System.IO.Path;
 
 namespace KvMesh.Worker.Tests.Model;
 
@@ -52,9 +53,9 @@ internal sealed class TestModel : IDisposable
     {
         Shape = shape;
         _random = new Random(shape.Seed);
-        File.WriteAllText(System.IO.Path.Combine(Path, "config.json"), Config(shape).ToJsonString());
+        File.WriteAllText(Folders.Combine(Path, "config.json"), Config(shape).ToJsonString());
         AddTensors();
-        File.WriteAllBytes(System.IO.Path.Combine(Path, "model.safetensors"), SafetensorsWriter.File([.. _tensors]));
+        File.WriteAllBytes(Folders.Combine(Path, "model.safetensors"), SafetensorsWriter.File([.. _tensors]));
     }
 
     public TestShape Shape { get; }
@@ -91,7 +92,7 @@ internal sealed class TestModel : IDisposable
         return [.. Enumerable.Range(0, count).Select(_ => random.Next(Shape.Vocabulary))];
     }
 
-    public void WriteTokens(int[] tokens) => File.WriteAllText(System.IO.Path.Combine(Path, "tokens.json"), JsonSerializer.Serialize(tokens));
+    public void WriteTokens(int[] tokens) => File.WriteAllText(Folders.Combine(Path, "tokens.json"), JsonSerializer.Serialize(tokens));
 
     public void Dispose() => _directory.Dispose();
 
