@@ -73,7 +73,10 @@ public sealed class RoleTests : IAsyncLifetime, IDisposable
         await _requests.CompareAsync(decode.Worker.Generator, Enumerable.Range(0, 30));
 
         var figures = decode.Worker.Figures();
-        Assert.True(figures.Mesh is { DelegatedPrompts: 0, FailedDelegations: > 0 }, $"{figures}");
+        Assert.True(figures.Mesh.FailedDelegations > 0, $"{figures}");
+
+        // What was granted and never came may have been published by another request of this worker meanwhile: then it was there to be followed.
+        Assert.True(figures.Mesh.DelegatedPrompts == 0 || how == "hangs behind the grant", $"{figures}");
         Assert.NotEqual("", Assert.Single(decode.Worker.Health().PrefillWorkers).Reason);
     }
 
