@@ -76,8 +76,10 @@ public sealed class RoleTests : IAsyncLifetime, IDisposable
         Assert.True(figures.Mesh.FailedDelegations > 0, $"{figures}");
 
         // What was granted and never came may have been published by another request of this worker meanwhile: then it was there to be followed.
-        Assert.True(figures.Mesh.DelegatedPrompts == 0 || how == "hangs behind the grant", $"{figures}");
-        Assert.NotEqual("", Assert.Single(decode.Worker.Health().PrefillWorkers).Reason);
+        var mayCome = how.EndsWith("behind the grant", StringComparison.Ordinal);
+        Assert.True(figures.Mesh.DelegatedPrompts == 0 || mayCome, $"{figures}");
+        var peer = Assert.Single(decode.Worker.Health().PrefillWorkers);
+        Assert.True(peer.Reason.Length > 0 || figures.Mesh.DelegatedPrompts > 0, $"{peer} {figures}");
     }
 
     [Fact]
