@@ -1,5 +1,7 @@
 using KvMesh.Codecs.Layouts;
+using KvMesh.Protocol;
 using KvMesh.Protocol.Keys;
+using KvMesh.Protocol.Native;
 using KvMesh.Worker.Model.Cache;
 
 namespace KvMesh.Worker.Mesh;
@@ -32,6 +34,10 @@ internal sealed class BlockParts
 
         _format = format;
         _heads = format.KvHeads / count;
+        if (!ProgressiveLimits.IsValid((long)SectionBytes * Layers, SectionBytes))
+        {
+            throw new ArgumentException($"a part of a block has {(long)SectionBytes * Layers} bytes in {Layers} layers; at most {Limits.MaxBlockBytes} in {ProgressiveLimits.MaxSections}: take fewer BlockTokens or more Parts.");
+        }
 
         // Parts of another number are other blocks, and get other keys.
         _scopes = [.. Enumerable.Range(0, count).Select(part => new BlockScope(model, revision, format.Layout.Hash, (uint)(((count - 1) << 16) | part)))];

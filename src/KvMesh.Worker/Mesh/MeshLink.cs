@@ -68,6 +68,12 @@ internal sealed class MeshLink : IAsyncDisposable
             {
                 _refusal = error.Message;
             }
+            catch (ArgumentException error)
+            {
+                // An address that is none does not become one.
+                _refusal = error.Message;
+                return;
+            }
 
             await Task.Delay(Pause, _options.Time, _stopping.Token).ConfigureAwait(false);
         }

@@ -40,7 +40,10 @@ internal sealed class MeshPublisher : IBlockSink, IAsyncDisposable
         _shards = [.. links.Select((link, index) => new Shard(this, link, index * share, share))];
     }
 
-    public IChainSink? Begin(TokenChain chain) => Array.TrueForAll(_shards, shard => shard.Link.Client is not null) ? new ChainSink(this, chain) : null;
+    /// <summary>Whether the node was reached: else nothing is published, nor counted as dropped.</summary>
+    public bool IsReady => Array.TrueForAll(_shards, shard => shard.Link.Client is not null);
+
+    public IChainSink? Begin(TokenChain chain) => IsReady ? new ChainSink(this, chain) : null;
 
     /// <summary>Returns when everything that was queued before was published or dropped.</summary>
     public async Task FlushAsync(CancellationToken cancellationToken)
@@ -191,8 +194,20 @@ internal sealed class MeshPublisher : IBlockSink, IAsyncDisposable
             {
                 if (layer.Chain is { } chain)
                 {
-                    await TakeAsync(layer, chain).ConfigureAwait(false);
-                    _publisher.Release(layer.Bytes, layer.Length);
+                    try
+                    {
+                        await TakeAsync(layer, chain).ConfigureAwait(false);
+                    }
+#pragma warning disable CA1031 // The root of the loop: what goes wrong with one sequence must not end publishing.
+                    catch (Exception)
+#pragma warning restore CA1031
+                    {
+                        chain.Break(layer.Count);
+                    }
+                    finally
+                    {
+                        _publisher.Release(layer.Bytes, layer.Length);
+                    }
                 }
 
                 layer.Fence?.TrySetResult();

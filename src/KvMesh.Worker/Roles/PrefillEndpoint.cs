@@ -21,6 +21,13 @@ internal sealed class PrefillEndpoint(
 
     private async Task AnswerAsync(HttpContext context)
     {
+        if (!context.Request.HasJsonContentType())
+        {
+            // A page in a browser may post text to any address without asking.
+            await RefuseAsync(context, StatusCodes.Status415UnsupportedMediaType, "Content-Type must be application/json.");
+            return;
+        }
+
         PrefillRequest? request;
         try
         {
@@ -35,6 +42,12 @@ internal sealed class PrefillEndpoint(
         if (Mismatch(request) is { } mismatch)
         {
             await RefuseAsync(context, StatusCodes.Status409Conflict, mismatch);
+            return;
+        }
+
+        if (!publisher.IsReady)
+        {
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "this worker has not reached its node, so that nobody could follow.");
             return;
         }
 

@@ -32,7 +32,7 @@ internal sealed class PrefillPool : IDisposable
         _peers = [.. addresses.Select(address => new Peer(address))];
         _grantTimeout = grantTimeout;
         _time = time;
-        _http = new HttpClient(new SocketsHttpHandler { ConnectTimeout = grantTimeout }) { Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient(new SocketsHttpHandler { ConnectTimeout = grantTimeout, AllowAutoRedirect = false, UseProxy = false }) { Timeout = Timeout.InfiniteTimeSpan };
     }
 
     public IReadOnlyList<PrefillWorkerHealth> Health()
@@ -61,9 +61,13 @@ internal sealed class PrefillPool : IDisposable
         {
             job.Fail(error.Message);
         }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            job.Leave();
+        }
         catch (OperationCanceledException)
         {
-            job.Fail(cancellationToken.IsCancellationRequested ? "" : "it gave no grant in time");
+            job.Fail("it gave no grant in time");
         }
 
         await job.DisposeAsync().ConfigureAwait(false);
@@ -89,11 +93,17 @@ internal sealed class PrefillPool : IDisposable
 
     private bool IsUp_NeedsLock(Peer peer) => peer.Failures == 0 || _time.GetElapsedTime(peer.FailedAt) >= peer.Rest;
 
-    private void Return(Peer peer, string reason)
+    /// <param name="reason">Why it failed; empty: it did not; null: that is not known, because the caller left.</param>
+    private void Return(Peer peer, string? reason)
     {
         lock (_lock)
         {
             peer.Running--;
+            if (reason is null)
+            {
+                return;
+            }
+
             peer.Reason = reason;
             peer.Failures = reason.Length == 0 ? 0 : peer.Failures + 1;
             peer.FailedAt = _time.GetTimestamp();
@@ -123,12 +133,15 @@ internal sealed class PrefillPool : IDisposable
 }
 
 /// <summary>One prompt at one prefill worker. Disposing ends its request, which that worker sees; its blocks stay.</summary>
-internal sealed class PrefillJob(Action<string> returned) : IAsyncDisposable
+internal sealed class PrefillJob(Action<string?> returned) : IAsyncDisposable
 {
+    /// <summary>Characters of a line of an answer: a grant has a few hundred.</summary>
+    private const int MaxLine = 16 * 1024;
+
     private readonly CancellationTokenSource _ended = new();
     private HttpResponseMessage? _response;
     private StreamReader? _lines;
-    private string _reason = "";
+    private string? _reason = "";
     private bool _isDisposed;
 
     public PrefillGrant Grant { get; private set; } = null!;
@@ -146,7 +159,7 @@ internal sealed class PrefillJob(Action<string> returned) : IAsyncDisposable
         };
         _response = await http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, both.Token).ConfigureAwait(false);
         _lines = new StreamReader(await _response.Content.ReadAsStreamAsync(both.Token).ConfigureAwait(false));
-        var line = await _lines.ReadLineAsync(both.Token).ConfigureAwait(false) ?? "";
+        var line = await ReadLineAsync(_lines, both.Token).ConfigureAwait(false) ?? "";
         if (_response.StatusCode != HttpStatusCode.OK)
         {
             throw new HttpRequestException($"it answered {(int)_response.StatusCode}: {line}");
@@ -157,6 +170,9 @@ internal sealed class PrefillJob(Action<string> returned) : IAsyncDisposable
     }
 
     public void Fail(string reason) => _reason = reason;
+
+    /// <summary>Nobody waits for its answer: that says nothing about the worker.</summary>
+    public void Leave() => _reason = null;
 
     public async ValueTask DisposeAsync()
     {
@@ -174,11 +190,30 @@ internal sealed class PrefillJob(Action<string> returned) : IAsyncDisposable
         returned(_reason);
     }
 
+    /// <summary>Null at the end.</summary>
+    /// <exception cref="IOException">The line is longer than any answer.</exception>
+    private static async Task<string?> ReadLineAsync(StreamReader lines, CancellationToken cancellationToken)
+    {
+        var line = new StringBuilder();
+        var letter = new char[1];
+        while (await lines.ReadAsync(letter, cancellationToken).ConfigureAwait(false) == 1 && letter[0] != '\n')
+        {
+            if (line.Length == MaxLine)
+            {
+                throw new IOException($"its answer has a line of more than {MaxLine} characters");
+            }
+
+            line.Append(letter[0]);
+        }
+
+        return line.Length == 0 ? null : line.ToString();
+    }
+
     private async Task<bool> WaitAsync()
     {
         try
         {
-            return await _lines!.ReadLineAsync(_ended.Token).ConfigureAwait(false) is { } line
+            return await ReadLineAsync(_lines!, _ended.Token).ConfigureAwait(false) is { } line
                 && JsonSerializer.Deserialize(line, PrefillJson.Default.PrefillEnd) is { IsPublished: true };
         }
         catch (Exception error) when (error is IOException or HttpRequestException or JsonException or OperationCanceledException)

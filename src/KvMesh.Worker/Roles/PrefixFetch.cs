@@ -11,6 +11,9 @@ internal sealed class PrefixFetch : IPrefixFetch
     /// <summary>Bytes that are read from the mesh at once.</summary>
     private const int RunBytes = 4 << 20;
 
+    /// <summary>How often a wait for a layer looks whether it is still wanted.</summary>
+    private static readonly TimeSpan LookPause = TimeSpan.FromMilliseconds(20);
+
     private readonly object _gate = new();
     private readonly FetchContext _context;
     private readonly SequencePages _pages;
@@ -39,13 +42,18 @@ internal sealed class PrefixFetch : IPrefixFetch
 
     public bool IsStreaming => Read(() => !_isOver && _layers > 0 && !_ending.IsCancellationRequested);
 
-    public bool WaitForLayer(int layer)
+    public bool WaitForLayer(int layer, Func<bool> isUnwanted)
     {
         lock (_gate)
         {
             while (!_isOver && _layers <= layer && !_ending.IsCancellationRequested)
             {
-                Monitor.Wait(_gate);
+                if (isUnwanted())
+                {
+                    return false;
+                }
+
+                Monitor.Wait(_gate, LookPause);
             }
 
             return _isOver ? _ready == _wanted : _layers > layer;
@@ -54,8 +62,11 @@ internal sealed class PrefixFetch : IPrefixFetch
 
     public void Cancel()
     {
-        _ending.Cancel();
-        Change(() => { });
+        if (!_ending.IsCancellationRequested)
+        {
+            _ending.Cancel();
+            Change(() => { });
+        }
     }
 
     public void Dispose() => _ending.Dispose();
@@ -189,7 +200,13 @@ internal sealed class PrefixFetch : IPrefixFetch
             return;
         }
 
-        var client = await _context.Follow(grant.Node).WaitAsync(_context.SectionTimeout, _ending.Token).ConfigureAwait(false);
+        if (_context.Follow(grant.Node) is not { } link
+            || await link.WaitAsync(_context.SectionTimeout, _ending.Token).ConfigureAwait(false) is not { } client)
+        {
+            job.Fail($"the node that it writes to, '{grant.Node}', is not reached");
+            return;
+        }
+
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(_ending.Token);
 
         // A worker that is lost, or has dropped blocks, writes nothing more: nobody waits for what does not come.
@@ -197,7 +214,7 @@ internal sealed class PrefixFetch : IPrefixFetch
             published => published.Result ? Task.CompletedTask : ending.CancelAsync(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default).Unwrap();
         try
         {
-            while (client is not null && ReadyBlocks < _wanted)
+            while (ReadyBlocks < _wanted)
             {
                 var count = Math.Min(grant.GroupBlocks, _wanted - ReadyBlocks);
                 if (await FollowGroupAsync(client, ReadyBlocks, count, ending.Token).ConfigureAwait(false) is { } failure)

@@ -86,10 +86,17 @@ public sealed record WorkerOptions
         Require(Threads is >= 1 and <= ComputeTeam.MaxThreads, nameof(Threads), Threads, $"1 to {ComputeTeam.MaxThreads}");
         Require(MaxPassTokens is >= 1 and <= ForwardPass.MaxTokens, nameof(MaxPassTokens), MaxPassTokens, $"1 to {ForwardPass.MaxTokens}");
         Require(Shards is >= 1 and <= 64, nameof(Shards), Shards, "1 to 64");
+        Require(MaxRunning >= 1, nameof(MaxRunning), MaxRunning, "at least 1");
+        Require(MaxWaiting >= 1, nameof(MaxWaiting), MaxWaiting, "at least 1");
         Require(PrefillFrom >= 1, nameof(PrefillFrom), PrefillFrom, "at least 1");
         Require(SectionTimeout > TimeSpan.Zero, nameof(SectionTimeout), SectionTimeout, "more than 0");
         Require(MaxUnpublishedBytes >= 0, nameof(MaxUnpublishedBytes), MaxUnpublishedBytes, "at least 0");
         Require(Role == WorkerRole.Both || Node is not null, nameof(Node), "missing", $"the door of a node for the role {Role}");
+        foreach (var address in PrefillWorkers)
+        {
+            Require(address is { IsAbsoluteUri: true, Scheme: "http" or "https" }, nameof(PrefillWorkers), address, "an address that begins with http:// or https://");
+        }
+
         Require(PrefillWorkers.Count == 0 || (Node is not null && Role != WorkerRole.Prefill), nameof(PrefillWorkers), PrefillWorkers.Count, "empty for a prefill worker and without a node");
     }
 

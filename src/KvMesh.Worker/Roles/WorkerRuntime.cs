@@ -24,13 +24,16 @@ public sealed record WorkerHealth(bool NodeReached, string? NodeRefusal, IReadOn
 /// <summary>A worker: a model, memory for blocks, and the way to the mesh. Without its node, or without prefill workers, it computes everything itself.</summary>
 public sealed class WorkerRuntime : IAsyncDisposable
 {
+    /// <summary>Most nodes, its own apart, on which it follows what prefill workers write.</summary>
+    private const int MaxFollowed = 256;
+
     private readonly WorkerOptions _options;
     private readonly ComputeTeam _team;
     private readonly LlamaModel _model;
     private readonly BlockParts _parts;
     private readonly GenerationEngine _engine;
     private readonly MeshLink[] _links = [];
-    private readonly ConcurrentDictionary<string, MeshLink> _followed = new();
+    private readonly ConcurrentDictionary<string, Lazy<MeshLink>> _followed = new();
     private readonly MeshCounters _counters = new();
     private readonly MeshPublisher? _publisher;
     private readonly PrefillPool? _prefill;
@@ -118,7 +121,7 @@ public sealed class WorkerRuntime : IAsyncDisposable
             await _publisher.DisposeAsync().ConfigureAwait(false);
         }
 
-        foreach (var link in _links.Concat(_followed.Values))
+        foreach (var link in _links.Concat(_followed.Values.Select(link => link.Value)))
         {
             await link.DisposeAsync().ConfigureAwait(false);
         }
@@ -145,7 +148,17 @@ public sealed class WorkerRuntime : IAsyncDisposable
         return Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, 16));
     }
 
-    private MeshLink LinkTo(string endpoint) => endpoint == _options.Node ? _links[0] : _followed.GetOrAdd(endpoint, NewLink);
+    /// <summary>The way to a node that a prefill worker names. Null: it is no node of a fleet, or one too many.</summary>
+    private MeshLink? LinkTo(string? endpoint)
+    {
+        if (endpoint == _options.Node)
+        {
+            return _links[0];
+        }
+
+        var mayFollow = endpoint is not null && endpoint.StartsWith("tcp://", StringComparison.Ordinal) && (_followed.Count < MaxFollowed || _followed.ContainsKey(endpoint));
+        return mayFollow ? _followed.GetOrAdd(endpoint!, name => new Lazy<MeshLink>(() => NewLink(name))).Value : null;
+    }
 
     private MeshLink NewLink(string endpoint) => new(new ClientOptions
     {

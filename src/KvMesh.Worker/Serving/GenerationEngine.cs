@@ -164,12 +164,30 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
 
     private void Run()
     {
+        Exception stopped = new OperationCanceledException("The worker stops.");
+        try
+        {
+            Serve();
+        }
+#pragma warning disable CA1031 // The root of the thread: whoever waits is told, and whoever comes is refused.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            stopped = error;
+            _stopping.Cancel();
+        }
+
+        End(stopped);
+    }
+
+    private void Serve()
+    {
         while (!_stopping.IsCancellationRequested)
         {
             _running.ForEach(TakeFetched);
             RemoveDone();
             Admit();
-            if (_running.Exists(request => request.IsDone))
+            if (_running.Exists(request => request is { IsDone: true, Fetch: null }))
             {
                 // There was nothing to compute: whoever waits may have its blocks.
                 continue;
@@ -184,8 +202,6 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
 
             ComputePass();
         }
-
-        End();
     }
 
     /// <summary>Lets requests in, in order, as long as there are blocks for them.</summary>
@@ -306,6 +322,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
             if (_plan.IsStreaming)
             {
                 request.Pages!.Awaited = request.Fetch;
+                request.Pages.IsUnwanted = () => request.IsCancelled || _stopping.IsCancellationRequested;
                 request.Position = request.SharableBlocks * request.Pages.Format.BlockTokens;
             }
 
@@ -327,7 +344,13 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         catch (Exception error)
         {
             // The root of the loop: what went wrong ends these requests, and not the others.
-            _plan.Entries.ForEach(entry => entry.Request.Finish(error));
+            foreach (var (request, _) in _plan.Entries)
+            {
+                request.Finish(error);
+                request.Fetch?.Cancel();
+                request.Pages!.Sink?.Abandon();
+            }
+
             return;
         }
 
@@ -430,9 +453,8 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         }
     }
 
-    private void End()
+    private void End(Exception stopped)
     {
-        var stopped = new OperationCanceledException("The worker stops.");
         lock (_lock)
         {
             _waiting.ForEach(request => request.Finish(stopped));

@@ -29,8 +29,9 @@ internal interface IPrefixFetch : IDisposable
     /// <summary>Whether all wanted blocks are on their way and their first layer is there: a pass may begin, and waits for each layer.</summary>
     bool IsStreaming { get; }
 
-    /// <summary>Waits until a layer of all wanted blocks is there. False: it does not come.</summary>
-    bool WaitForLayer(int layer);
+    /// <summary>Waits until a layer of all wanted blocks is there. False: it does not come, or nobody wants it any more.</summary>
+    /// <param name="isUnwanted">Looked at now and then.</param>
+    bool WaitForLayer(int layer, Func<bool> isUnwanted);
 
     /// <summary>Asks it to end; it is over when <see cref="IsOver"/> says so.</summary>
     void Cancel();

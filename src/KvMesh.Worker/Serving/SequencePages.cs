@@ -26,6 +26,9 @@ internal sealed class SequencePages : IKvPages, IDisposable
     /// <summary>What the next pass waits for; null: nothing.</summary>
     public IPrefixFetch? Awaited { get; set; }
 
+    /// <summary>Whether nobody wants what the pass computes any more, so that it need not wait.</summary>
+    public Func<bool> IsUnwanted { get; set; } = static () => false;
+
     /// <summary>Who takes blocks that the next pass fills; null: nobody.</summary>
     public IChainSink? Sink { get; set; }
 
@@ -36,7 +39,7 @@ internal sealed class SequencePages : IKvPages, IDisposable
 
     public void BeginLayer(int layer)
     {
-        if (Awaited is { } fetch && !fetch.WaitForLayer(layer))
+        if (Awaited is { } fetch && !fetch.WaitForLayer(layer, IsUnwanted))
         {
             throw new PrefixLostException($"layer {layer} of a prefix does not come.");
         }
