@@ -3,6 +3,7 @@ using System.Threading.Channels;
 using KvMesh.Client;
 using KvMesh.Client.Progressive;
 using KvMesh.Worker.Serving;
+using Microsoft.Extensions.Logging;
 
 namespace KvMesh.Worker.Mesh;
 
@@ -10,13 +11,14 @@ namespace KvMesh.Worker.Mesh;
 /// Publishes blocks by section behind the back of who computes them. Each shard has a connection and a queue of its own and writes the parts of its heads. What is
 /// on its way is bounded: beyond it, and while the node is full or away, the rest of a sequence is dropped and counted.
 /// </summary>
-internal sealed class MeshPublisher : IBlockSink, IAsyncDisposable
+internal sealed partial class MeshPublisher : IBlockSink, IAsyncDisposable
 {
     /// <summary>Layers of sequences that wait at most, for each shard.</summary>
     private const int QueuedLayers = 4096;
 
     private readonly BlockParts _parts;
     private readonly MeshCounters _counters;
+    private readonly ILogger _logger;
     private readonly long _maxBytes;
     private readonly Shard[] _shards;
     private long _queuedBytes;
@@ -28,14 +30,15 @@ internal sealed class MeshPublisher : IBlockSink, IAsyncDisposable
     /// <param name="links">The node, once for each shard.</param>
     /// <param name="maxBytes">Most bytes on their way.</param>
     /// <param name="counters">Where it counts.</param>
-    public MeshPublisher(BlockParts parts, IReadOnlyList<MeshLink> links, long maxBytes, MeshCounters counters)
+    /// <param name="logger">Where it tells of what must not happen.</param>
+    public MeshPublisher(BlockParts parts, IReadOnlyList<MeshLink> links, long maxBytes, MeshCounters counters, ILogger<MeshPublisher> logger)
     {
         if (parts.Count % links.Count != 0)
         {
             throw new ArgumentException($"Shards is {links.Count}; it must divide the {parts.Count} parts of a block.");
         }
 
-        (_parts, _maxBytes, _counters) = (parts, maxBytes, counters);
+        (_parts, _maxBytes, _counters, _logger) = (parts, maxBytes, counters, logger);
         var share = parts.Count / links.Count;
         _shards = [.. links.Select((link, index) => new Shard(this, link, index * share, share))];
     }
@@ -199,9 +202,10 @@ internal sealed class MeshPublisher : IBlockSink, IAsyncDisposable
                         await TakeAsync(layer, chain).ConfigureAwait(false);
                     }
 #pragma warning disable CA1031 // The root of the loop: what goes wrong with one sequence must not end publishing.
-                    catch (Exception)
+                    catch (Exception error)
 #pragma warning restore CA1031
                     {
+                        _publisher.LogFailed(error);
                         chain.Break(layer.Count);
                     }
                     finally
@@ -300,4 +304,7 @@ internal sealed class MeshPublisher : IBlockSink, IAsyncDisposable
             }
         }
     }
+
+    [LoggerMessage(6001, LogLevel.Error, "Publishing the blocks of a sequence failed; the rest of it is dropped.")]
+    private partial void LogFailed(Exception exception);
 }

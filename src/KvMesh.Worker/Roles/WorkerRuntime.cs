@@ -9,6 +9,7 @@ using KvMesh.Worker.Model.Files;
 using KvMesh.Worker.Model.Numerics;
 using KvMesh.Worker.Serving;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
 
 namespace KvMesh.Worker.Roles;
 
@@ -54,7 +55,7 @@ public sealed class WorkerRuntime : IAsyncDisposable
         if (options.Node is { } node)
         {
             _links = [.. Enumerable.Range(0, options.Shards).Select(_ => NewLink(node))];
-            _publisher = new MeshPublisher(_parts, _links, options.MaxUnpublishedBytes, _counters);
+            _publisher = new MeshPublisher(_parts, _links, options.MaxUnpublishedBytes, _counters, options.Logging.CreateLogger<MeshPublisher>());
             _prefill = options.PrefillWorkers.Count > 0 ? new PrefillPool(options.PrefillWorkers, options.SectionTimeout, options.Time) : null;
             source = new PrefixSource(new FetchContext(_parts, _links[0], LinkTo, _prefill, options.PrefillFrom, options.SectionTimeout, _counters));
         }
