@@ -239,7 +239,7 @@ public sealed class DevicePagePoolTests : IDisposable
     private static BlockHash[] Chain(string name, int blocks) =>
         [.. Enumerable.Range(0, blocks).Select(index => new BlockHash(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{name}{index}"))))];
 
-    private DevicePagePool Pool(int pages) => new(_device, PageBytes, pages, TimeProvider.System) 
+    private DevicePagePool Pool(int pages) => new(_device, PageBytes, pages, TimeProvider.System)
     {
         Left = left =>
         {
