@@ -22,7 +22,7 @@ internal sealed class OpenQuestion<TRequest, TReply>(Func<TRequest, Cancellation
         try
         {
             var reply = await asked.Answer.WaitAsync(cancellationToken).ConfigureAwait(false);
-            Close();
+            Close(asked);
             return new Answered<TRequest, TReply>(asked.Request, asked.At, reply, isLate);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested && !asked.IsGivenUp)
@@ -31,7 +31,7 @@ internal sealed class OpenQuestion<TRequest, TReply>(Func<TRequest, Cancellation
         }
         catch
         {
-            Close();
+            Close(asked);
             throw;
         }
     }
@@ -41,6 +41,16 @@ internal sealed class OpenQuestion<TRequest, TReply>(Func<TRequest, Cancellation
     {
         _asked?.Dispose();
         _asked = null;
+    }
+
+    /// <summary>Ends a question, which may not be the open one any more: an asker that comes late leaves its successor's alone.</summary>
+    private void Close(Asked asked)
+    {
+        asked.Dispose();
+        if (ReferenceEquals(_asked, asked))
+        {
+            _asked = null;
+        }
     }
 
     private sealed class Asked : IDisposable

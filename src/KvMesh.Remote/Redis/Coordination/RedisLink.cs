@@ -58,12 +58,7 @@ public sealed class RedisLink : IAsyncDisposable
         var multiplexer = await ConnectAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            return await SendAsync(multiplexer, script, keys, values, cancellationToken).ConfigureAwait(false);
-        }
-        catch (RedisServerException exception) when (exception.Message.StartsWith("NOSCRIPT", StringComparison.Ordinal))
-        {
-            // The server was started anew since the client sent it the script; the client knows that now.
-            return await SendAsync(multiplexer, script, keys, values, cancellationToken).ConfigureAwait(false);
+            return await SendKnownAsync(multiplexer, script, keys, values, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -158,6 +153,20 @@ public sealed class RedisLink : IAsyncDisposable
 
     private static string FirstLine(string text) => text.Split('\n')[0].Split("; inst:")[0].Trim();
 
+    private async Task<RedisResult> SendKnownAsync(
+        ConnectionMultiplexer multiplexer, string script, RedisKey[] keys, RedisValue[] values, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await SendAsync(multiplexer, script, keys, values, cancellationToken).ConfigureAwait(false);
+        }
+        catch (RedisServerException exception) when (exception.Message.StartsWith("NOSCRIPT", StringComparison.Ordinal))
+        {
+            // The server was started anew since the client sent it the script; the client knows that now.
+            return await SendAsync(multiplexer, script, keys, values, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
     private async Task<RedisResult> SendAsync(
         ConnectionMultiplexer multiplexer, string script, RedisKey[] keys, RedisValue[] values, CancellationToken cancellationToken)
     {
@@ -202,13 +211,14 @@ public sealed class RedisLink : IAsyncDisposable
         {
             return await connecting.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             GiveUpIfHung();
             throw;
         }
-        catch (Exception exception) when (exception is RedisException or System.Net.Sockets.SocketException or TimeoutException)
+        catch (Exception exception)
         {
+            // Whatever the client's set-up throws, it is the store that cannot be reached.
             throw new StoreSilentException(Reason(exception), exception);
         }
     }

@@ -3,13 +3,14 @@ using StackExchange.Redis;
 namespace KvMesh.Remote.Redis.Coordination;
 
 /// <summary>
-/// Lets a client that lost its server try again after a quarter to three quarters of a second, a different time for each client: a thousand nodes whose
-/// Redis was started again do not all connect in one moment.
+/// When a client gives a connection up that is still being made, and begins another: after two to three seconds, a different time for each client, so that
+/// a thousand nodes whose Redis was started again do not all connect in one moment. Less would cut connections short that a busy machine is about to
+/// make. A connection that was refused is tried again at the client's next beat, without this.
 /// </summary>
 internal sealed class ScatteredRetry : IReconnectRetryPolicy
 {
-    private const int LeastMilliseconds = 250;
-    private const int SpreadMilliseconds = 500;
+    private const int LeastMilliseconds = 2000;
+    private const int SpreadMilliseconds = 1000;
 
     private readonly uint _own;
 
