@@ -136,11 +136,26 @@ internal sealed class Visitor : IAsyncDisposable
     public Task AgreesAsync(string selector, Func<Task<long>> told) => AgreesAsync(
         selector, async page => await page.Locator($"{selector} [data-value]").First.GetAttributeAsync("data-value") ?? "nothing", async () => $"{await told()}");
 
+    /// <summary>Waits until the board shows something newer. A page that loads itself again meanwhile has no board for a while.</summary>
     public async Task NextFrameAsync()
     {
         var version = await Page.Locator(".board").GetAttributeAsync("data-version");
-        await Page.WaitForFunctionAsync("seen => document.querySelector('.board').dataset.version !== seen", version);
+        await Page.WaitForFunctionAsync(
+            "seen => { const board = document.querySelector('.board'); return board !== null && board.dataset.version !== seen; }", version);
     }
+
+    /// <summary>
+    /// Gives a token to the page that asks for one, and goes on at once: what the next page shows tells the caller that it is there, which no event of
+    /// a navigation does for sure, since it may be over before somebody waits for it.
+    /// </summary>
+    public async Task GiveTokenAsync(string token)
+    {
+        await Page.Locator("#token").FillAsync(token);
+        await Page.Locator("#token").PressAsync("Enter");
+    }
+
+    /// <summary>What the page says. The page before stays for a while after an answer has come, so that only its words tell which it is.</summary>
+    public ILocator Words(string text) => Page.Locator("#words", new PageLocatorOptions { HasText = text });
 
     /// <summary>Says yes, as often as the node says that it did not reach Redis or whoever plans, and returns what the page says then.</summary>
     public async Task<string> ConfirmAsync()

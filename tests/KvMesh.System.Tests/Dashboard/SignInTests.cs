@@ -72,13 +72,13 @@ public sealed class SignInTests(ITestOutputHelper output) : IAsyncLifetime, IDis
         await using var visitor = await DashboardBrowser.VisitAsync(browser);
         var page = visitor.Page;
         Assert.Equal(401, (await page.GotoAsync(dashboard.AbsoluteUri))!.Status);
-        await GiveTokenAsync(page, "not-a-token");
-        await Words(page, "does not know this token").WaitForAsync();
-        await GiveTokenAsync(page, WeakToken);
-        await Words(page, "admin").WaitForAsync();
+        await visitor.GiveTokenAsync("not-a-token");
+        await visitor.Words("does not know this token").WaitForAsync();
+        await visitor.GiveTokenAsync(WeakToken);
+        await visitor.Words("admin").WaitForAsync();
         Assert.Empty(await visitor.Context.CookiesAsync());
 
-        await GiveTokenAsync(page, Token);
+        await visitor.GiveTokenAsync(Token);
         await visitor.NextFrameAsync();
 
         var cookie = Assert.Single(await visitor.Context.CookiesAsync());
@@ -113,17 +113,6 @@ public sealed class SignInTests(ITestOutputHelper output) : IAsyncLifetime, IDis
     /// <summary>What the node answers to whoever has the token, asked from where the browser is.</summary>
     private static async Task<JsonElement> StatusAsync(IPage page) => JsonDocument.Parse(await page.EvaluateAsync<string>(
         "async token => (await fetch('/api/v1/status', { headers: { authorization: 'Bearer ' + token } })).text()", Token)).RootElement;
-
-    /// <summary>What the page says. The page before stays for a while after the answer has come, so that only its words tell which it is.</summary>
-    private static ILocator Words(IPage page, string text) => page.Locator("#words", new PageLocatorOptions { HasText = text });
-
-    private static async Task GiveTokenAsync(IPage page, string token)
-    {
-        await page.Locator("#token").FillAsync(token);
-        await page.RunAndWaitForResponseAsync(
-            () => page.Locator("#token").PressAsync("Enter"), response => response.Url.EndsWith("/sign-in", StringComparison.Ordinal));
-        await page.WaitForLoadStateAsync(LoadState.DOMContentLoaded);
-    }
 
     private async Task AssertRefusesToServeWithoutTokensAsync(string[] doors)
     {
