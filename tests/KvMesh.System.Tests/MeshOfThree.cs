@@ -44,7 +44,7 @@ public sealed class MeshOfThree : IAsyncLifetime
     /// <summary>A patient client of a node's HTTP door.</summary>
     public static AdminClient Admin(NodeProcess node) => PatientAdmin.Of(node.Addresses);
 
-    /// <summary>Blocks of other nodes that this one knows of.</summary>
+    /// <summary>Copies of blocks, its own ones among them, that a node knows of.</summary>
     public static async Task<long> KnownAsync(NodeProcess node)
     {
         using var http = new HttpClient { Timeout = Eventually.Patience };

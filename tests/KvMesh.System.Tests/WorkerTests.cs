@@ -77,8 +77,16 @@ public sealed class WorkerTests
     private static async Task<WorkerProcess> StartAsync(TestModel model, params string[] arguments)
     {
         var process = NodeProcess.Run(["worker", "--json", "--model", model.Path, "--http", "127.0.0.1:0", "--name", "tiny", "--threads", "1", .. arguments]);
-        var line = await process.WaitForLineAsync(text => text.StartsWith('{'), "the line with the address", Eventually.Patience);
-        return new WorkerProcess(process, new Uri(JsonElement.Parse(line).GetProperty("http").GetString()!));
+        try
+        {
+            var line = await process.WaitForLineAsync(text => text.StartsWith('{'), "the line with the address", Eventually.Patience);
+            return new WorkerProcess(process, new Uri(JsonElement.Parse(line).GetProperty("http").GetString()!));
+        }
+        catch
+        {
+            await process.DisposeAsync();
+            throw;
+        }
     }
 
     private static async Task<bool> IsConnectedAsync(WorkerProcess worker) =>

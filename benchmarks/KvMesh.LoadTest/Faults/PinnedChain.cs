@@ -1,4 +1,5 @@
 using KvMesh.Client;
+using KvMesh.Client.Sequences;
 using KvMesh.Protocol.Sequences;
 using KvMesh.TestKit;
 
@@ -118,10 +119,11 @@ internal sealed class PinnedChain
 
     private async Task PinAsync(KvMeshClient client, long bytes)
     {
-        var opened = await client.Sequences.OpenAsync(_name, ChainRequests.Scope, "pinning", CancellationToken.None);
+        var opened = await DecideAsync(client, new OpenSequence { RequestId = 1, Scope = ChainRequests.Scope.Bytes, Holder = "pinning" });
         var epoch = opened.Sequence?.Epoch ?? throw new LoadTestException($"{_name} was opened and ended as {opened.Refusal}: {opened.Text}");
         var segment = new AppendSegment
         {
+            RequestId = 2,
             Epoch = epoch,
             Blocks = Blocks,
             Tokens = Blocks * 16,
@@ -129,11 +131,22 @@ internal sealed class PinnedChain
             FirstHash = new BlockHash(ChainRequests.HashOf(_first)),
             LastHash = new BlockHash(ChainRequests.HashOf(_first + Blocks - 1)),
         };
-        var appended = await client.Sequences.AppendAsync(_name, segment, CancellationToken.None);
-        var pinned = await client.Sequences.PinAsync(_name, epoch, Copies, TimeProvider.System.GetUtcNow().AddHours(1), CancellationToken.None);
+        var appended = await DecideAsync(client, segment);
+        var until = TimeProvider.System.GetUtcNow().AddHours(1).ToUnixTimeMilliseconds();
+        var pinned = await DecideAsync(client, new PinSequence { RequestId = 3, Epoch = epoch, Replicas = Copies, Until = until });
         if (!appended.IsOk || !pinned.IsOk)
         {
             throw new LoadTestException($"{_name} was to be pinned: {appended.Refusal} {appended.Text}, {pinned.Refusal} {pinned.Text}");
         }
+    }
+
+    /// <summary>Sends a command under its request id until the node has decided it: Redis may be late to a node on a busy machine.</summary>
+    private async Task<SequenceResult> DecideAsync(KvMeshClient client, SequenceCommand command)
+    {
+        SequenceResult result = null!;
+        await Eventually.Holds(
+            async () => (result = await client.Sequences.ExecuteAsync(_name, command, CancellationToken.None)).Refusal is not (SequenceRefusal.Unavailable or SequenceRefusal.Busy),
+            () => $"an answer to {command.GetType().Name} for {_name}; the last: {result.Refusal}, {result.Text}");
+        return result;
     }
 }

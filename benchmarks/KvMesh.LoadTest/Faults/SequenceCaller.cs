@@ -50,7 +50,7 @@ internal sealed class SequenceCaller : IAsyncDisposable
         foreach (var node in nodes)
         {
             clients.Add(await KvMeshClient.ConnectAsync(
-                new ClientOptions { Endpoint = node.NativeEndpoint, AllowSharedMemory = false, Connections = 1, RequestTimeout = settings.RequestTimeout },
+                new ClientOptions { Endpoint = node.NativeEndpoint, AllowSharedMemory = false, Connections = 1, RequestTimeout = settings.RequestTimeout, ConnectTimeout = settings.RequestTimeout },
                 CancellationToken.None));
         }
 

@@ -12,7 +12,6 @@ namespace KvMesh.Remote.Tests.Sequences;
 /// <summary>A Redis that dies, hangs and comes back: refusals in the meantime, nothing acknowledged is lost, and nobody has to help.</summary>
 public sealed class RedisSequenceFaultTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
     private static readonly SequenceId Chat = new("tenant", "chat");
 
     [Fact]
@@ -44,21 +43,21 @@ public sealed class RedisSequenceFaultTests
             }
         });
 
-        await EventuallyAsync("appends before the kill", () => Interlocked.Read(ref acknowledged) >= 200);
+        await Eventually.Holds(() => Interlocked.Read(ref acknowledged) >= 200, "appends before the kill");
         await redis.KillAsync();
-        await EventuallyAsync("refusals while Redis is down", () => Volatile.Read(ref refusals) > 0);
+        await Eventually.Holds(() => Volatile.Read(ref refusals) > 0, "refusals while Redis is down");
         var atKill = Interlocked.Read(ref acknowledged);
         await redis.StartAsync();
-        await EventuallyAsync("appends after the restart", () => Interlocked.Read(ref acknowledged) >= atKill + 40);
+        await Eventually.Holds(() => Interlocked.Read(ref acknowledged) >= atKill + 40, "appends after the restart");
         await stop.CancelAsync();
-        await writer.WaitAsync(Patience);
+        await writer.Within("the end of the writer");
 
         var found = await ReplyAsync(() => host.FindAsync(Chat, default));
         Assert.Equal((Interlocked.Read(ref acknowledged), acknowledged / 4), (found.Blocks, found.Segments));
         for (var first = 0; first < found.Segments; first += 512)
         {
             SequenceRows page = default!;
-            await EventuallyAsync("a page of rows", async () => (page = await host.ReadRowsAsync(Chat, first, 512, default)).Rows.Length == Math.Min(512, found.Segments - first));
+            await Eventually.Holds(async () => (page = await host.ReadRowsAsync(Chat, first, 512, default)).Rows.Length == Math.Min(512, found.Segments - first), "a page of rows");
             Assert.All(page.Rows.ToArray().Select((row, index) => (row, index)), pair => Assert.Equal((uint)(first + pair.index) * 4, pair.row.StartBlock));
         }
     }
@@ -74,17 +73,17 @@ public sealed class RedisSequenceFaultTests
         await redis.SignalAsync("STOP");
         try
         {
-            var refused = await host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 5), default).AsTask().WaitAsync(Patience);
+            var refused = await host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 5), default).AsTask().Within("the refusal");
             Assert.Equal(SequenceRefusal.Unavailable, refused.Refusal);
 
             // Many callers: all are told, and after a run of failures without waiting for Redis at all.
-            await EventuallyAsync("a refusal that asks nobody", async () =>
+            await Eventually.Holds(async () =>
             {
                 var asked = Enumerable.Range(0, 16).Select(index => host.FindAsync(new SequenceId("tenant", $"other{index}"), default).AsTask());
-                var replies = await Task.WhenAll(asked).WaitAsync(Patience);
+                var replies = await Task.WhenAll(asked).Within("the refusals");
                 Assert.All(replies, reply => Assert.Equal(SequenceRefusal.Unavailable, reply.Refusal));
                 return replies.Any(reply => reply.Text.Contains("left alone", StringComparison.Ordinal));
-            });
+            }, "a refusal that asks nobody");
         }
         finally
         {
@@ -93,11 +92,11 @@ public sealed class RedisSequenceFaultTests
 
         // The append that nobody waited for may have happened in the end; the same request id says so, and it happened once.
         SequenceReply reply = default;
-        await EventuallyAsync("an answer after Redis woke up", async () =>
+        await Eventually.Holds(async () =>
         {
             reply = await host.ExecuteAsync(Chat, SequenceCommands.Append(opened.Epoch, 0, requestId: 5), default);
             return reply.IsOk;
-        });
+        }, "an answer after Redis woke up");
         Assert.Equal((4, 1), (reply.Info!.Blocks, reply.Info.Segments));
     }
 
@@ -132,7 +131,7 @@ public sealed class RedisSequenceFaultTests
         await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
 
         proxy.Swallow();
-        await EventuallyAsync("a refusal", async () => (await host.FindAsync(Chat, default)).Refusal == SequenceRefusal.Unavailable);
+        await Eventually.Holds(async () => (await host.FindAsync(Chat, default)).Refusal == SequenceRefusal.Unavailable, "a refusal");
         clock.Advance(RedisSequenceConnection.HangLimit * 2);
         await ReplyAsync(() => host.FindAsync(Chat, default));
     }
@@ -147,15 +146,15 @@ public sealed class RedisSequenceFaultTests
         await using var host = Host(store);
         await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
         await redis.KillAsync();
-        await EventuallyAsync("a refusal", async () => (await host.FindAsync(Chat, default)).Refusal == SequenceRefusal.Unavailable);
+        await Eventually.Holds(async () => (await host.FindAsync(Chat, default)).Refusal == SequenceRefusal.Unavailable, "a refusal");
         Assert.Equal(1, connection.Openings);
 
         clock.Advance(RedisSequenceConnection.HangLimit * 2);
-        await EventuallyAsync("another connection", async () =>
+        await Eventually.Holds(async () =>
         {
             await host.FindAsync(Chat, default);
             return connection.Openings > 1;
-        });
+        }, "another connection");
 
         await redis.RestartAsync(keepsData: false);
         await ReplyAsync(() => host.ExecuteAsync(Chat, SequenceCommands.Open(), default));
@@ -241,21 +240,9 @@ public sealed class RedisSequenceFaultTests
     private static async Task<SequenceInfo> ReplyAsync(Func<ValueTask<SequenceReply>> ask)
     {
         SequenceReply reply = default;
-        await EventuallyAsync("an answer", async () => (reply = await ask()).Refusal != SequenceRefusal.Unavailable);
+        await Eventually.Holds(async () => (reply = await ask()).Refusal != SequenceRefusal.Unavailable, "an answer");
         Assert.True(reply.IsOk, $"{reply.Refusal}: {reply.Text}");
         return reply.Info!;
-    }
-
-    private static Task EventuallyAsync(string what, Func<bool> isTrue) => EventuallyAsync(what, () => Task.FromResult(isTrue()));
-
-    private static async Task EventuallyAsync(string what, Func<Task<bool>> isTrue)
-    {
-        var since = TimeProvider.System.GetTimestamp();
-        while (!await isTrue())
-        {
-            Assert.True(TimeProvider.System.GetElapsedTime(since) < Patience, $"{what}: missing after {Patience.TotalSeconds} s");
-            await Task.Delay(20);
-        }
     }
 
     private sealed class ShiftedClock(TimeSpan by) : TimeProvider

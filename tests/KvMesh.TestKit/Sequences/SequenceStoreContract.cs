@@ -7,9 +7,6 @@ namespace KvMesh.TestKit.Sequences;
 /// <summary>What every store of sequences must do, through one or two hosts over it, as two nodes would be.</summary>
 public abstract class SequenceStoreContract
 {
-    /// <summary>How long to wait for what happens by itself. Far longer than it takes.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
-
     private static int _lastTenant;
 
     private readonly string _tenant = $"tenant-{Environment.ProcessId}-{Interlocked.Increment(ref _lastTenant)}";
@@ -262,7 +259,7 @@ public abstract class SequenceStoreContract
         await OpenAsync(dead, "first");
         await using var red = await HostAsync("red", maxSequences: 64, leaseTime: TimeSpan.FromSeconds(60));
         var opened = 1;
-        await EventuallyAsync("the dead node's share", async () =>
+        await Eventually.Holds(async () =>
         {
             while ((await red.ExecuteAsync(Id($"s{opened}"), SequenceCommands.Open(), default)).IsOk)
             {
@@ -271,7 +268,7 @@ public abstract class SequenceStoreContract
 
             Assert.True(opened <= 64, "more sequences were opened than the quota has");
             return opened == 64;
-        });
+        }, "the dead node's share");
     }
 
     [Theory]
@@ -343,7 +340,7 @@ public abstract class SequenceStoreContract
         Ok(await host.ExecuteAsync(Id("brief"), SequenceCommands.Open() with { IdleLimit = TimeSpan.FromSeconds(1) }, default));
         var lasting = await OpenAsync(host, "lasting");
         var kinds = new List<SequenceEventKind>();
-        await EventuallyAsync("the end of the idle sequence", async () =>
+        await Eventually.Holds(async () =>
         {
             await host.KeepUpAsync();
             while (events.Reader.TryRead(out var news))
@@ -355,7 +352,7 @@ public abstract class SequenceStoreContract
                 && (await host.FindAsync(Id("brief"), default)).Info is null or { State: SequenceState.Closed }
                 && (await host.ListAsync(_tenant, "", 10, default)).Sequences.Count == 1
                 && (await host.ReadUsageAsync(_tenant, default)).Used.Sequences == 1;
-        });
+        }, "the end of the idle sequence");
         Ok(await host.ExecuteAsync(Id("lasting"), SequenceCommands.Append(lasting, 0), default));
         Ok(await host.ExecuteAsync(Id("brief"), SequenceCommands.Open(), default));
     }
@@ -452,16 +449,6 @@ public abstract class SequenceStoreContract
         }
     }
 
-    protected static async Task EventuallyAsync(string what, Func<Task<bool>> isTrue)
-    {
-        var since = TimeProvider.System.GetTimestamp();
-        while (!await isTrue())
-        {
-            Assert.True(TimeProvider.System.GetElapsedTime(since) < Patience, $"{what} is missing after {Patience.TotalSeconds} s");
-            await Task.Delay(50);
-        }
-    }
-
     private static PinSequence Pin(int replicas) => new() { Replicas = replicas, Until = long.MaxValue };
 
     private async Task<List<(uint Start, uint Blocks)>> RowsAsync(ISequenceHost host, string name)
@@ -481,13 +468,13 @@ public abstract class SequenceStoreContract
         }
     }
 
-    /// <summary>A host whose upkeep runs when the test says so.</summary>
     /// <summary>A clock that is off by some time and goes as fast as any.</summary>
     private sealed class ShiftedTime(TimeSpan by) : TimeProvider
     {
         public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + by;
     }
 
+    /// <summary>A host whose upkeep runs when the test says so.</summary>
     protected sealed class TestHost(ISequenceStore store, SequenceHostOptions options) : ISequenceHost, IAsyncDisposable
     {
         private readonly SequenceHost _host = new(store, options, TimeProvider.System, NullLoggerFactory.Instance);

@@ -1,4 +1,3 @@
-using KvMesh.Client.Admin;
 using KvMesh.LoadTest.Faults.Networks;
 using KvMesh.TestKit;
 
@@ -58,11 +57,11 @@ internal sealed class Partition(string what, Partition.Ways ways, params string[
     /// <summary>Proves that the cut is one: the node freezes its view, and the others, which Redis answers, give it up.</summary>
     public override async Task HoldsAsync(FaultBench bench)
     {
-        using var cut = new AdminClient(bench.Mesh.Targets[0].Http, null);
+        using var cut = PatientAdmin.Of(bench.Mesh.Targets[0].Http);
         await Eventually.Holds(async () => (await cut.GetNodesAsync(CancellationToken.None)).IsFrozen, $"the view of {Cut} frozen");
         foreach (var other in bench.Mesh.Targets.Skip(1))
         {
-            using var admin = new AdminClient(other.Http, null);
+            using var admin = PatientAdmin.Of(other.Http);
             await Eventually.Holds(
                 async () => (await admin.GetNodesAsync(CancellationToken.None)).Nodes.All(node => node.Id != Cut), $"{Cut} given up by {other.Name}");
         }
