@@ -44,6 +44,8 @@ public sealed class Block : Retained<Block>
 
     public int PayloadBytes { get; }
 
+    public override ulong Fingerprint => Digest.Low;
+
     public override Block? Parent => Chain?.Parent?.Block;
 
     protected internal override IEnumerable<Block> ChildBlocks

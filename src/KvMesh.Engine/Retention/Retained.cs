@@ -19,6 +19,9 @@ public abstract class Retained<T>
         }
     }
 
+    /// <summary>What a policy remembers the block by when it has left: equal for equal content, evenly spread.</summary>
+    public abstract ulong Fingerprint { get; }
+
     /// <summary>The block before this one in its chain, when it is here.</summary>
     public abstract T? Parent { get; }
 
@@ -29,6 +32,13 @@ public abstract class Retained<T>
     internal T? Newer;
     internal T? Older;
     internal bool IsRetained;
+
+    /// <summary>When it became resident, in the numbers of requests.</summary>
+    internal long AddedAt;
+
+    /// <summary>Which queue of the policy it is in, and the uses that the policy counts.</summary>
+    internal int Queue;
+    internal int Uses;
 
     /// <summary>A policy noted a use.</summary>
     protected virtual void OnUsed(long request)

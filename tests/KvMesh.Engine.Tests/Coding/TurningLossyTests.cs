@@ -2,6 +2,7 @@ using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Coding;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.FarTiers;
+using KvMesh.Engine.Retention;
 using KvMesh.Engine.Tiering;
 using KvMesh.Protocol.Arena;
 using KvMesh.Protocol.Coding;
@@ -133,7 +134,7 @@ public sealed class TurningLossyTests
     {
         using var engine = new StillEngine(_coder);
         var block = engine.Put(1, losslessOnly);
-        var recovery = new Recovery(engine.Registry, engine.Host.Tenants, new Retention.RequestClock(engine.Time), engine.Time, canDecode: true);
+        var recovery = new Recovery(engine.Registry, engine.Host.Tenants, new RequestClock(engine.Time), engine.Time, canDecode: true);
         var record = new DiskRecord
         {
             Tenant = block.Tenant.NameBytes,

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using KvMesh.Engine.Retention;
 using KvMesh.Protocol.Sequences;
 
@@ -20,6 +21,15 @@ internal sealed class DevicePage : Retained<DevicePage>
 
     /// <summary>Which page of the pool's buffer it is.</summary>
     public int Index { get; }
+
+    public override ulong Fingerprint
+    {
+        get
+        {
+            var hash = Hash;
+            return MemoryMarshal.Read<ulong>(hash);
+        }
+    }
 
     public override DevicePage? Parent { get; }
 
