@@ -1,5 +1,5 @@
 using KvMesh.Remote.Redis.Sequences;
-using KvMesh.TestKit;
+using KvMesh.TestKit.Coordination;
 using StackExchange.Redis;
 
 namespace KvMesh.Remote.Tests.Sequences;
@@ -7,11 +7,9 @@ namespace KvMesh.Remote.Tests.Sequences;
 /// <summary>A redis-server that keeps its data on disk, dies and comes back on its port; and a connection to it.</summary>
 public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
 {
-    private readonly TemporaryDirectory _directory = new();
-    private readonly int _port = FreePort.Next();
-    private ChildProcess? _process;
+    private RestartableRedis _redis = null!;
 
-    public int Port => _port;
+    public int Port => _redis.Port;
 
     /// <summary>For the test itself.</summary>
     public ConnectionMultiplexer Connection { get; private set; } = null!;
@@ -20,29 +18,24 @@ public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
 
     public async Task InitializeAsync()
     {
-        await StartAsync();
+        _redis = await RestartableRedis.StartAsync();
         Connection = await ConnectAsync();
 
         // The deadlines of the stores decide, and not the client's own, which is five seconds.
-        Sequences = new RedisSequenceConnection($"127.0.0.1:{_port},syncTimeout=120000", "test", TimeProvider.System);
+        Sequences = new RedisSequenceConnection($"{_redis.Address},syncTimeout=120000", "test", TimeProvider.System);
     }
 
-    public async Task StartAsync()
-    {
-        _process = ChildProcess.Start(
-            "redis-server",
-            ["--port", $"{_port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", _directory.Path]);
-        await _process.WaitForLineAsync(line => line.Contains("eady to accept connections", StringComparison.Ordinal), "ready line of redis-server", Eventually.Patience);
-    }
+    /// <summary>Again, with its data, after <see cref="KillAsync"/>.</summary>
+    public Task StartAsync() => _redis.RestartAsync(keepsData: true);
 
-    public async Task KillAsync() => await _process!.DisposeAsync();
+    public Task KillAsync() => _redis.KillAsync();
 
-    public Task SignalAsync(string signal) => _process!.SignalAsync(signal);
+    public Task SignalAsync(string signal) => _redis.SignalAsync(signal);
 
     private async Task<ConnectionMultiplexer> ConnectAsync()
     {
         var configuration = new ConfigurationOptions { AbortOnConnectFail = false, ConnectTimeout = 60_000, SyncTimeout = 60_000, AllowAdmin = true };
-        configuration.EndPoints.Add("127.0.0.1", _port);
+        configuration.EndPoints.Add("127.0.0.1", Port);
         return await ConnectionMultiplexer.ConnectAsync(configuration);
     }
 
@@ -58,8 +51,7 @@ public sealed class SequenceRedis : IAsyncLifetime, IAsyncDisposable
     {
         await Sequences.DisposeAsync();
         Connection.Dispose();
-        await KillAsync();
-        _directory.Dispose();
+        await _redis.DisposeAsync();
     }
 
     ValueTask IAsyncDisposable.DisposeAsync() => new(DisposeAsync());
