@@ -84,6 +84,18 @@ public enum Verb : byte
     SequenceShow = 39,
     SequenceRows = 40,
     SequenceList = 41,
+
+    /// <summary>A worker tells which blocks it holds in its own memory, and will hand over when the node asks.</summary>
+    HolderAnnounce = 42,
+
+    /// <summary>It holds them no longer.</summary>
+    HolderWithdraw = 43,
+
+    /// <summary>Waits for what the node asks of the worker.</summary>
+    HolderAsks = 44,
+
+    /// <summary>Answers that a block which was asked for is not there any more.</summary>
+    HolderDecline = 45,
 }
 
 /// <summary>How a frame is to be taken. Sent on the wire: append only.</summary>

@@ -83,7 +83,9 @@ public sealed class FrameFuzzTests
         ReadKeysAfter(head, static (ref HeadReader reader) => CommitRequest.Read(ref reader));
         ReadKeysAfter(head, static (ref HeadReader reader) => LeaseRequest.Read(ref reader));
         ReadKeysAfter(head, static (ref HeadReader reader) => OfferRequest.Read(ref reader));
+        ReadKeysAfter(head, static (ref HeadReader reader) => HolderAnnounceRequest.Read(ref reader));
         ReadOfPeers(head);
+        ReadOfHolders(head);
         ReadOfSequences(head);
     }
 
@@ -113,6 +115,21 @@ public sealed class FrameFuzzTests
         SectionFollowRequest.Read(ref follow);
         var origin = new HeadReader(head);
         BlockOriginHead.TryRead(ref origin, out _);
+    }
+
+    private static void ReadOfHolders(ReadOnlySpan<byte> head)
+    {
+        HolderAnnounceResponse.TryRead(head, out _);
+        HolderAsksRequest.TryRead(head, out _);
+        HolderScope.TryRead(head, out _);
+        if (HolderAsk.TryReadAll(head, out _, out var asks))
+        {
+            Assert.InRange(asks.Count, 0, HolderLimits.MaxAsksPerAnswer);
+            foreach (var ask in asks)
+            {
+                HolderScope.TryRead(ask.Key.Span, out _);
+            }
+        }
     }
 
     private static void ReadOfSequences(ReadOnlySpan<byte> head)

@@ -183,6 +183,34 @@ internal static class Frames
                 writer.WriteUInt32(Crc32C.Compute("oc"u8));
             },
             "k!bloc"u8.ToArray()),
+        ["holder-announce-request"] = Build(Verb.HolderAnnounce, FrameFlags.None, NativeStatus.Ok, writer =>
+        {
+            HolderAnnounceRequest.Write(writer, 3, [1 << 20, 4096]);
+            writer.WriteChain(Scope.Bytes.Span, Hashes(2));
+        }),
+        ["holder-announce-response"] = Build(
+            Verb.HolderAnnounce, FrameFlags.Response, NativeStatus.Ok, writer => new HolderAnnounceResponse(0x0A0B0C0D, 3, 2, 65_536).WriteTo(writer)),
+        ["holder-withdraw-request"] = Build(Verb.HolderWithdraw, FrameFlags.None, NativeStatus.Ok, writer => writer.WriteChain(Scope.Bytes.Span, Hashes(1))),
+        ["holder-asks-request"] = Build(
+            Verb.HolderAsks, FrameFlags.None, NativeStatus.Ok, writer => new HolderAsksRequest(0x0A0B0C0D, 16, 5000).WriteTo(writer)),
+        ["holder-asks-response"] = Build(Verb.HolderAsks, FrameFlags.Response, NativeStatus.Ok, writer => HolderAsk.WriteAll(writer, 4,
+        [
+            new HolderAsk(0, HolderAskKind.Forget, false, 0, 0, ChainKeys(2)[0]),
+            new HolderAsk(0, HolderAskKind.ForgetScope, false, 0, 0, new HolderScope("llama-3-8b", null).ToBytes()),
+            new HolderAsk(0, HolderAskKind.ForgetAll, false, 0, 0, default),
+            new HolderAsk(77, HolderAskKind.Give, true, 4096, 250, ChainKeys(2)[1]),
+        ])),
+        ["holder-decline-request"] = Build(Verb.HolderDecline, FrameFlags.None, NativeStatus.Ok, writer => writer.WriteUInt64(77)),
+        ["put-hand-over-request"] = Build(
+            Verb.Put,
+            FrameFlags.None,
+            NativeStatus.Ok,
+            writer =>
+            {
+                new PutRequest { BlockBytes = 6, ParentHash = Hashes(1), Ask = 77 }.Write(writer);
+                writer.WriteChain(Scope.Bytes.Span, Hashes(2).AsSpan(32));
+            },
+            Trailed("block!"u8.ToArray())),
         ["exists-request"] = Build(Verb.Exists, FrameFlags.None, NativeStatus.Ok, writer =>
         {
             writer.WriteUInt32(500);
