@@ -105,6 +105,7 @@ public sealed partial class BlockEngine
     /// </summary>
     public bool DropCopy(Tenant tenant, ReadOnlySpan<byte> key)
     {
+        _held?.Forget(tenant, key);
         _far?.ForgetRunning(tenant, key);
         var wasHere = _registry.Find(tenant, key) is { IsContent: true } block && _registry.Remove(block, BlockEventKind.Removed);
         _far?.Drop(tenant, key, wasHere);
@@ -114,7 +115,7 @@ public sealed partial class BlockEngine
     /// <summary>As <see cref="Purge"/>, on this node alone, because another node told this one.</summary>
     public void PurgeHere(Tenant tenant, string? model, string? revision)
     {
-        _far?.ForgetAllRunning();
+        _far?.DropScope(tenant, model, revision);
         EndPurge(tenant, model, revision);
     }
 

@@ -61,7 +61,7 @@ public sealed partial class BlockEngine : IDisposable
     public bool TryInspect(Tenant tenant, ReadOnlySpan<byte> key, out BlockInfo info)
     {
         var block = _registry.Find(tenant, key);
-        info = block is null ? default : InfoOf(block) with { OnDisk = _host.FormOnDisk(block) };
+        info = block is null ? default : InfoOf(block) with { OnDisk = _host.FormOnDisk(block), Tiers = block.Tiers | (IsHeld(tenant, key) ? BlockTiers.Gpu : BlockTiers.None) };
         return block is not null;
     }
 

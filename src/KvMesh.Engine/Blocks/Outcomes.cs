@@ -77,6 +77,9 @@ public enum BlockTiers
     None = 0,
     Host = 1,
     Disk = 2,
+
+    /// <summary>The memory of a worker that is connected to this node.</summary>
+    Gpu = 4,
 }
 
 /// <summary>What is known of a block without reading it.</summary>

@@ -35,6 +35,9 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
     /// <summary>Adds a tier behind those that are there. Before the first read that is to find it.</summary>
     public void Attach(IBlockTier tier) => _tiers = [.. _tiers, new AttachedTier(tier)];
 
+    /// <summary>Adds a tier before those that are there.</summary>
+    public void AttachFirst(IBlockTier tier) => _tiers = [new AttachedTier(tier), .. _tiers];
+
     /// <summary>Whether some tier believes to hold the block.</summary>
     public bool IsBelieved(Tenant tenant, ReadOnlySpan<byte> key)
     {
@@ -115,6 +118,17 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
         {
             tier.Tier.Drop(tenant, key, wasHere);
         }
+    }
+
+    /// <summary>As <see cref="Drop"/> for a scope. Nothing that is on its way now arrives.</summary>
+    public void DropScope(Tenant tenant, string? model, string? revision)
+    {
+        foreach (var tier in _tiers)
+        {
+            tier.Tier.DropScope(tenant, model, revision);
+        }
+
+        ForgetAllRunning();
     }
 
     /// <summary>As <see cref="Forget"/> for a scope. Before it is purged here: what a running fetch reserved belongs to the scope that goes.</summary>
@@ -291,7 +305,13 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
                     return Seal(running, tenant, intake);
                 }
 
-                tier.Count(outcome == FetchOutcome.Filled ? FetchOutcome.Failed : outcome);
+                if (outcome == FetchOutcome.Arrived && TryOpenHere(tenant, key, intake.LosslessOnly, out var arrived))
+                {
+                    tier.CountHit(arrived!.PayloadBytes, intake.Priority);
+                    return arrived;
+                }
+
+                tier.Count(outcome is FetchOutcome.Filled or FetchOutcome.Arrived ? FetchOutcome.Failed : outcome);
                 intake.Abandon();
             }
 

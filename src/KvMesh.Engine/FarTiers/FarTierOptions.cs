@@ -44,6 +44,18 @@ public sealed class FarTierOptions
     /// <summary>Whether blocks that leave this node are offered to a tier that all nodes share.</summary>
     public bool OffersLeaving { get; set; } = true;
 
+    /// <summary>Most workers that announce blocks in their own memory at a time: each holds a thread of the node while it waits to be asked.</summary>
+    [Range(0, 1024)]
+    public int MaxHolders { get; set; } = 64;
+
+    /// <summary>Most blocks that one of them announces. A block costs about 200 bytes here: 64 GiB of blocks of 1 MiB cost 13 MiB.</summary>
+    [Range(1, 1 << 22)]
+    public int MaxBlocksPerHolder { get; set; } = 1 << 16;
+
+    /// <summary>Most blocks that one of them is asked for at a time; a further reader has a miss there. Orders take half of them at most.</summary>
+    [Range(1, 4096)]
+    public int MaxAsksPerHolder { get; set; } = 64;
+
     /// <summary>The time that a block of that size may take to come.</summary>
     internal TimeSpan DeadlineFor(long payloadBytes)
     {

@@ -1,7 +1,7 @@
 namespace KvMesh.Engine.FarTiers;
 
 /// <summary>What one far tier was asked and gave, since the process started.</summary>
-/// <param name="Name">"peers" or "redis".</param>
+/// <param name="Name">"gpu", "peers" or "redis".</param>
 /// <param name="Hits">Blocks that came, checked and whole.</param>
 /// <param name="Misses">Blocks that it was asked for and did not hold.</param>
 /// <param name="FalseHits">Of the misses: blocks that it had believed to hold.</param>

@@ -9,7 +9,7 @@ namespace KvMesh.Engine.FarTiers;
 /// </summary>
 public interface IBlockTier
 {
-    /// <summary>Name in figures, metrics and logs: "peers", "redis".</summary>
+    /// <summary>Name in figures, metrics and logs: "gpu", "peers", "redis".</summary>
     string Name { get; }
 
     /// <summary>Whether <see cref="Offer"/> takes anything.</summary>
@@ -66,6 +66,11 @@ public interface IBlockTier
     void Drop(Tenant tenant, ReadOnlySpan<byte> key, bool wasHere)
     {
     }
+
+    /// <summary>As <see cref="Drop"/> for all blocks of a tenant, model or revision; null stands for all.</summary>
+    void DropScope(Tenant tenant, string? model, string? revision)
+    {
+    }
 }
 
 /// <summary>What a tier found.</summary>
@@ -85,6 +90,9 @@ public enum FetchOutcome
 
     /// <summary>What it has has lost something, and an exact copy was wanted. The map is right, and nothing is wrong with it.</summary>
     Lossy,
+
+    /// <summary>The block was written here by whoever holds it, because the tier asked: nothing is in the intake.</summary>
+    Arrived,
 }
 
 /// <summary>Who waits for a fetch. Foreground goes first.</summary>
