@@ -68,6 +68,10 @@ public sealed class BlockPlaces(BlockEngine engine, NodeId self, IBlockLocator l
         {
             Note(self.Value, info.Tiers);
         }
+        else if (engine.IsHeld(tenant, key))
+        {
+            Note(self.Value, BlockTiers.Gpu);
+        }
 
         var holders = locator.Locate(tenant.Name, key, DirectoryWait);
         for (var index = 0; index < holders.Count; index++)

@@ -8,6 +8,9 @@ internal static class TierNames
     public const string Host = "host";
     public const string Disk = "disk";
 
+    /// <summary>The memory of workers that are connected to it.</summary>
+    public const string Gpu = "gpu";
+
     public static IEnumerable<string> Of(BlockTiers tiers)
     {
         if (tiers.HasFlag(BlockTiers.Host))
@@ -18,6 +21,11 @@ internal static class TierNames
         if (tiers.HasFlag(BlockTiers.Disk))
         {
             yield return Disk;
+        }
+
+        if (tiers.HasFlag(BlockTiers.Gpu))
+        {
+            yield return Gpu;
         }
     }
 }

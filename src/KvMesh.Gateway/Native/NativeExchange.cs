@@ -1,6 +1,7 @@
 using System.Text;
 using KvMesh.Engine;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.FarTiers.Holders;
 using KvMesh.Engine.Leases;
 using KvMesh.Engine.Progressive;
 using KvMesh.Gateway.Access;
@@ -77,6 +78,9 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
 
     /// <summary>What this connection reads by section.</summary>
     public Follower Follower => _follower ??= new Follower(Leases);
+
+    /// <summary>What the client holds in its own memory, once it has announced something.</summary>
+    public Holding? Holding { get; set; }
 
     /// <summary>The client's staging file, once it has asked for one.</summary>
     public StagingFile? Staging { get; set; }
@@ -176,6 +180,7 @@ internal sealed class NativeExchange(NativeServices services, ConnectionInfo con
 
     public void Dispose()
     {
+        Holding?.Dispose();
         _openWrites?.AbandonAll(Engine);
         _leases?.Dispose();
         Staging?.Dispose();

@@ -1,3 +1,4 @@
+using KvMesh.Gateway.Native.Holders;
 using KvMesh.Gateway.Native.Peers;
 using KvMesh.Gateway.Native.Progressive;
 using KvMesh.Gateway.SharedMemory;
@@ -159,6 +160,18 @@ internal sealed class NativeSession(NativeServices services, ConnectionInfo conn
                 break;
             case Verb.SectionFollow:
                 SectionFollowHandler.Handle(_exchange);
+                break;
+            case Verb.HolderAnnounce:
+                HolderHandler.Announce(_exchange);
+                break;
+            case Verb.HolderWithdraw:
+                HolderHandler.Withdraw(_exchange);
+                break;
+            case Verb.HolderAsks:
+                HolderHandler.Asks(_exchange);
+                break;
+            case Verb.HolderDecline:
+                HolderHandler.Decline(_exchange);
                 break;
             case Verb.Attach:
                 AttachHandler.Handle(_exchange);

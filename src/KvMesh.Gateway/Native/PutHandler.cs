@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.FarTiers.Holders;
 using KvMesh.Gateway.Access;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Integrity;
@@ -45,7 +46,15 @@ internal static class PutHandler
             return;
         }
 
-        Store(exchange, request, key, keys);
+        if (request.Ask is { } number)
+        {
+            HandOver(exchange, request, number, key, keys);
+        }
+        else
+        {
+            Store(exchange, request, key, keys, null, out _);
+        }
+
         exchange.Metrics.Put.Record(startedAt);
     }
 
@@ -84,12 +93,14 @@ internal static class PutHandler
     }
 
     /// <summary>Makes a filled and verified reservation visible.</summary>
-    public static NativeStatus Seal(NativeExchange exchange, Reservation reservation) => exchange.Engine.Seal(reservation, default) switch
-    {
-        SealStatus.Sealed => NativeStatus.Ok,
-        SealStatus.AlreadyPresent => NativeStatus.AlreadyPresent,
-        _ => NativeStatus.Full,
-    };
+    public static NativeStatus Seal(NativeExchange exchange, Reservation reservation, BlockAsk? ask = null) =>
+        (ask is null ? exchange.Engine.Seal(reservation, default) : exchange.Engine.SealHandOver(reservation, ask)) switch
+        {
+            SealStatus.Sealed => NativeStatus.Ok,
+            SealStatus.AlreadyPresent => NativeStatus.AlreadyPresent,
+            SealStatus.ConditionFailed => NativeStatus.Miss,
+            _ => NativeStatus.Full,
+        };
 
     /// <summary>What the request says of its block. The parent's key is put together in a buffer of the exchange.</summary>
     public static BlockTraits Traits(NativeExchange exchange, in KeySet keys, ReadOnlySpan<byte> parentHash)
@@ -111,16 +122,40 @@ internal static class PutHandler
         return BlockTraits.Content(exchange.ScopeNames.Model, exchange.ScopeNames.Revision, parentKey) with { LosslessOnly = exchange.WritesLossless };
     }
 
-    private static void Store(NativeExchange exchange, in PutRequest request, ReadOnlySpan<byte> key, in KeySet keys)
+    /// <summary>Takes a block that was asked for, while it is still wanted.</summary>
+    private static void HandOver(NativeExchange exchange, in PutRequest request, ulong number, ReadOnlySpan<byte> key, in KeySet keys)
     {
-        var reservation = Reserve(exchange, key, keys, request.ParentHash, (int)request.BlockBytes, out var refusal);
-        if (reservation is null)
+        var ask = exchange.Engine.BeginHandOver(exchange.Tenant, number, key, request.BlockBytes, out var isOther);
+        if (ask is null)
         {
             exchange.SkipPayload();
-            exchange.Answer(refusal);
+            exchange.Answer(isOther ? NativeStatus.Mismatch : NativeStatus.Miss);
             return;
         }
 
+        var status = NativeStatus.Full;
+        try
+        {
+            Store(exchange, request, key, keys, ask, out status);
+        }
+        finally
+        {
+            exchange.Engine.EndHandOver(ask, status is NativeStatus.Ok or NativeStatus.AlreadyPresent, wasWrong: status == NativeStatus.Mismatch);
+        }
+    }
+
+    private static void Store(NativeExchange exchange, in PutRequest request, ReadOnlySpan<byte> key, in KeySet keys, BlockAsk? ask, out NativeStatus status)
+    {
+        var reservation = Reserve(exchange, key, keys, request.ParentHash, (int)request.BlockBytes, out status);
+        if (reservation is null)
+        {
+            exchange.SkipPayload();
+            exchange.Answer(status);
+            return;
+        }
+
+        // What the caller finds when the connection breaks off.
+        status = NativeStatus.Full;
         var isComplete = false;
         try
         {
@@ -135,7 +170,8 @@ internal static class PutHandler
             }
         }
 
-        exchange.Answer(isComplete ? Seal(exchange, reservation) : NativeStatus.Mismatch);
+        status = isComplete ? Seal(exchange, reservation, ask) : NativeStatus.Mismatch;
+        exchange.Answer(status);
     }
 
     private static void Receive(NativeExchange exchange, Reservation reservation)

@@ -1,4 +1,5 @@
 using KvMesh.Cluster.Membership;
+using KvMesh.Engine;
 using KvMesh.Engine.Telemetry;
 using KvMesh.Protocol.Admin;
 using KvMesh.Remote.Peers;
@@ -18,6 +19,11 @@ internal sealed class FarTierStates(NodeId self, PeerTier? peers, RedisBlockTier
         if (redis is not null && tier == redis.Name)
         {
             return !redis.IsUp ? "down" : redis.IsWritable ? "up" : "read-only";
+        }
+
+        if (tier == BlockEngine.HeldTierName)
+        {
+            return "up";
         }
 
         var known = peers?.Peers() ?? [];

@@ -115,6 +115,22 @@ public sealed class NativeSessionFuzzTests
                 new SectionFollowRequest(0, 100, 0, 1000, 0).Write(writer);
                 writer.WriteChain(scope, TestBytes.Hash(3, 1));
             }),
+            node.Frame(Verb.HolderAnnounce, writer =>
+            {
+                HolderAnnounceRequest.Write(writer, 0, [1000]);
+                chain(writer);
+            }),
+            node.Frame(Verb.HolderWithdraw, chain),
+            node.Frame(Verb.HolderAsks, writer => new HolderAsksRequest(1, 16, 0).WriteTo(writer)),
+            node.Frame(Verb.HolderDecline, writer => writer.WriteUInt64(1)),
+            node.Frame(
+                Verb.Put,
+                writer =>
+                {
+                    new PutRequest { BlockBytes = 1000, Ask = 1 }.Write(writer);
+                    chain(writer);
+                },
+                NativeSessionFixture.Trailed(TestBytes.Payload(1, 1000))),
             node.Frame(Verb.Stats),
             node.Frame(Verb.Watch, writer => new WatchRequest(0, 10, 0).Write(writer)),
             node.Frame(Verb.Watch, writer => new FeedRequest(0, 10, DigestKeyId.Of(Secret), SlotSet.All()).Write(writer)),

@@ -173,7 +173,8 @@ internal sealed class FeedLog : IDisposable
     public static DigestState StateOf(in KeyDigest digest, in BlockInfo info)
     {
         // A block that is just being moved is in no tier for a moment, and still there.
-        var tiers = info.Tiers == BlockTiers.None ? BlockTiers.Disk : info.Tiers & (BlockTiers.Host | BlockTiers.Disk);
+        var tiers = info.Tiers & (BlockTiers.Host | BlockTiers.Disk);
+        tiers = tiers == BlockTiers.None ? BlockTiers.Disk : tiers;
         return new DigestState(digest, (uint)info.PayloadBytes, (byte)tiers);
     }
 
