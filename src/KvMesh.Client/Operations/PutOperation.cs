@@ -7,7 +7,11 @@ using KvMesh.Protocol.Sockets;
 namespace KvMesh.Client.Operations;
 
 /// <summary>Sends one block, and its checksums behind it.</summary>
-internal sealed class PutOperation(KeySelection key, ReadOnlyMemory<byte> parentHash, ReadOnlyMemory<byte> payload) : Operation
+/// <param name="key">Its key.</param>
+/// <param name="parentHash">Hash of the block before it; empty when there is none.</param>
+/// <param name="payload">Its bytes.</param>
+/// <param name="ask">Number of the ask that it answers; null: it is written of the caller's own accord.</param>
+internal sealed class PutOperation(KeySelection key, ReadOnlyMemory<byte> parentHash, ReadOnlyMemory<byte> payload, ulong? ask = null) : Operation
 {
     public override Verb Verb => Verb.Put;
 
@@ -19,7 +23,7 @@ internal sealed class PutOperation(KeySelection key, ReadOnlyMemory<byte> parent
 
     public override void WriteHead(FrameWriter writer)
     {
-        new PutRequest { BlockBytes = (uint)payload.Length, ParentHash = parentHash.Span }.Write(writer);
+        new PutRequest { BlockBytes = (uint)payload.Length, ParentHash = parentHash.Span, Ask = ask }.Write(writer);
         key.Write(writer);
     }
 
