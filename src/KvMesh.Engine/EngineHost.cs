@@ -279,7 +279,7 @@ internal sealed partial class EngineHost : IDisposable
     private Tenant OpenTenant(TenantOptions options, HostTier host, long shareBytes)
     {
         var budget = new LeaseBudget((long)(shareBytes * _options.TenantLeaseShare), (long)(shareBytes * _options.ConnectionLeaseShare));
-        var tenant = new Tenant(options.Name, host, shareBytes, new LruPolicy<Block>(), budget, new ChainLedger(Registry.FindByDigest)) { LosslessReads = options.LosslessReads };
+        var tenant = new Tenant(options.Name, host, shareBytes, RetentionPolicies.Create<Block>(_options.Retention), budget, new ChainLedger(Registry.FindByDigest)) { LosslessReads = options.LosslessReads };
         host.Add(tenant);
         return tenant;
     }

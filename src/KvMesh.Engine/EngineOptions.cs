@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using KvMesh.Engine.Coding;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.FarTiers;
+using KvMesh.Engine.Retention;
 using KvMesh.Protocol;
 
 namespace KvMesh.Engine;
@@ -24,6 +25,10 @@ public sealed class EngineOptions
     /// <summary>Most blocks resident in RAM; 0: as many as fit.</summary>
     [Range(0, int.MaxValue)]
     public int MaxResidentBlocks { get; set; }
+
+    /// <summary>In which order blocks leave RAM.</summary>
+    [EnumDataType(typeof(RetentionKind))]
+    public RetentionKind Retention { get; set; } = RetentionKind.Lru;
 
     /// <summary>Most blocks known in any tier; sizes the index. 8 bytes each are set aside.</summary>
     [Range(1024, 1 << 28)]

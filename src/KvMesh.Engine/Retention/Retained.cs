@@ -40,6 +40,10 @@ public abstract class Retained<T>
     internal int Queue;
     internal int Uses;
 
+    /// <summary>In which turn of its chain it came, and whether a block followed it since it is here, as the policy knows them.</summary>
+    internal int Turn;
+    internal bool HasFollowers;
+
     /// <summary>A policy noted a use.</summary>
     protected virtual void OnUsed(long request)
     {

@@ -14,6 +14,9 @@ public enum RetentionKind
 
     /// <summary>W-TinyLFU, for comparison.</summary>
     WTinyLfu,
+
+    /// <summary>The learned chance of reuse by class and age, beside a shadow of LRU.</summary>
+    Hazard,
 }
 
 /// <summary>Makes policies by name.</summary>
@@ -28,6 +31,7 @@ public static class RetentionPolicies
             RetentionKind.S3Fifo => new S3FifoPolicy<T>(),
             RetentionKind.Arc => new ArcPolicy<T>(),
             RetentionKind.WTinyLfu => new WTinyLfuPolicy<T>(),
+            RetentionKind.Hazard => new HazardPolicy<T>(),
             _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "There is no such order of leaving."),
         };
 }

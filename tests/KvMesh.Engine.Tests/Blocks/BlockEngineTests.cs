@@ -1,5 +1,6 @@
 using System.Text;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Retention;
 using KvMesh.Protocol.Keys;
 using KvMesh.TestKit;
 
@@ -163,6 +164,26 @@ public sealed class BlockEngineTests
         Assert.Equal(10, Match(engine, 1, 10));
         Assert.Equal(5, Match(engine, 2, 10));
         Assert.Equal(10, Match(engine, 3, 10));
+        Assert.Equal(0, engine.Engine.Snapshot().Tenants[0].Holes);
+    }
+
+    [Theory]
+    [InlineData(RetentionKind.Lru)]
+    [InlineData(RetentionKind.S3Fifo)]
+    [InlineData(RetentionKind.Arc)]
+    [InlineData(RetentionKind.WTinyLfu)]
+    [InlineData(RetentionKind.Hazard)]
+    public void Whatever_the_order_of_leaving_no_chain_gets_a_hole(RetentionKind kind)
+    {
+        using var engine = new TestEngine(options => (options.MaxResidentBlocks, options.Retention) = (30, kind));
+        for (var chain = 1; chain < 12; chain++)
+        {
+            PutChain(engine, chain, from: 0, to: 10);
+            Match(engine, 1 + (chain / 2), 10);
+        }
+
+        var here = Enumerable.Range(1, 11).Sum(chain => Match(engine, chain, 10));
+        Assert.InRange(here, 1, 30);
         Assert.Equal(0, engine.Engine.Snapshot().Tenants[0].Holes);
     }
 
