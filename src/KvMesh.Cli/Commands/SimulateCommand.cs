@@ -1,124 +1,105 @@
 using System.CommandLine;
-using System.Globalization;
 using KvMesh.Cli.Output;
 using KvMesh.Cli.Parsing;
-using KvMesh.Simulation.Mesh;
-using Spectre.Console;
+using KvMesh.Simulation.Retention;
+using KvMesh.Simulation.Traces;
 
 namespace KvMesh.Cli.Commands;
 
-/// <summary><c>kvmesh simulate</c>: a recorded trace over fleets that nobody has to build first.</summary>
+/// <summary><c>kvmesh simulate</c>: a trace over caches, or with <c>--nodes</c> over fleets, that nobody has to build first.</summary>
 internal static class SimulateCommand
 {
-    private const int MaxNodes = 2_000;
+    private const int MaxCapacity = 100_000_000;
 
-    public static Command Create(Terminal terminal)
+    /// <summary>Capacities of the default, and the smallest of them: where half of one hundredth of the trace fits.</summary>
+    private const int SmallestDefault = 10;
+    private const int DefaultShare = 200;
+
+    private static readonly int[] Steps = [1, 2, 5];
+
+    public static Command Create(Terminal terminal, TimeProvider time)
     {
-        var trace = new Argument<FileInfo>("trace.jsonl") { Description = "Requests in Mooncake's format, as for replay." };
+        var trace = new Argument<FileInfo>("trace.jsonl") { Description = "Requests in Mooncake's format, as for replay; 'kvmesh trace' makes some." };
         trace.AcceptExistingOnly();
-        var nodes = new Option<int[]>("--nodes")
+        var capacities = new Option<int[]>("--capacities")
         {
-            Description = $"Sizes of the fleet, 1 to {MaxNodes}, separated by commas. Default: 10,100,1000.",
-            CustomParser = result => ParseNodes(result.Tokens.Count > 0 ? result.Tokens[0].Value : "", result.AddError),
-            DefaultValueFactory = _ => [10, 100, 1000],
+            Description = "Blocks that a cache holds, separated by commas. Default: 1, 2, 5, 10, … up to what the whole trace needs.",
+            HelpName = "n,n,…",
+            CustomParser = result => NumberList.Parse(result, "a number of blocks", 1, MaxCapacity),
         };
-        var total = CliOption.Number("--total-blocks", "Blocks that the whole fleet holds, whatever its size.", 1, 100_000_000, 30_000);
-        var blockBytes = CliOption.BlockBytes(64 << 20);
-        var horizon = CliOption.Number("--horizon", "Seconds that demand is taken to last: the time over which a copy has to pay.", 1, 86_400, 60);
-        var link = CliOption.Size("--link", "Bytes that a node can receive and send a second, each.", 1 << 20, 1L << 50, 12_500_000_000);
-        var compute = CliOption.Size("--compute", "Bytes of keys and values that an engine computes a second.", 1 << 20, 1L << 50, 1L << 30);
-        var failures = CliOption.Number("--failures", "Nodes of each fleet that fail once, at a random moment, lose all they hold and come back empty. The one cache does not fail.", 0, MaxNodes, 0);
-        var down = CliOption.Number("--down", "Seconds that a node stays away.", 1, 86_400, 300);
-        var seed = CliOption.Number("--seed", "Seed of the choice among equals, and of failures.", 0, int.MaxValue, 1);
-        var json = CliOption.Json();
-        var command = new Command("simulate", "Run a recorded trace through simulated fleets with the real placement planner.") { trace, nodes, total, blockBytes, horizon, link, compute, failures, down, seed, json };
-        command.SetAction(parse =>
+        var policies = new Option<string[]>("--policies")
         {
+            Description = $"Policies of the engine, separated by commas: {string.Join(", ", SimulatedPolicies.Names)}. Default: all.",
+            HelpName = "name,name,…",
+            DefaultValueFactory = _ => [.. SimulatedPolicies.Names],
+            CustomParser = result => ParsePolicies(result.Tokens[0].Value, result.AddError),
+        };
+        var fleets = new SimulateFleets();
+        var json = CliOption.Json();
+        var command = new Command("simulate", "Run a trace over simulated caches: what each retention policy hits at each capacity, and what is possible. With --nodes over fleets.")
+        {
+            trace, capacities, policies,
+        };
+        fleets.AddTo(command);
+        command.Add(json);
+        command.SetAction((parse, cancellationToken) =>
+        {
+            var areFleets = fleets.AreAsked(parse);
+            if (areFleets && (parse.GetResult(capacities) is { Implicit: false } || parse.GetResult(policies) is { Implicit: false }))
+            {
+                throw new CommandException(ExitCode.Usage, "--capacities and --policies describe one cache; they cannot go with --nodes.");
+            }
+
             var requests = ReplayCommand.Load(parse.GetRequiredValue(trace));
-            var rows = new List<SimulationRow>();
-            var failing = parse.GetValue(failures);
-            if (parse.GetValue(nodes)!.Min() is var smallest && failing >= smallest)
+            if (areFleets)
             {
-                throw new CommandException(ExitCode.Usage, $"--failures is {failing} and the smallest fleet has {smallest} nodes; fewer must fail than there are.");
+                fleets.Run(parse, requests, parse.GetValue(json), terminal);
+            }
+            else
+            {
+                var chained = ChainedTrace.Of(requests);
+                var sizes = parse.GetResult(capacities) is { Implicit: false } ? parse.GetValue(capacities)! : DefaultCapacities(chained);
+                var report = RetentionStudy.Run(chained, parse.GetValue(policies)!, sizes, time, cancellationToken);
+                RetentionView.Write(terminal, report, parse.GetValue(json));
             }
 
-            foreach (var count in parse.GetValue(nodes)!)
-            {
-                var common = new MeshScenario { Nodes = count, BlocksPerNode = 1, BlockBytes = blockBytes.Of(parse) };
-                common = common with
-                {
-                    LinkBytesPerSecond = link.Of(parse),
-                    RecomputeBytesPerSecond = compute.Of(parse),
-                    Faults = NodeFault.Spread(failing, count, requests.Count > 0 ? requests[^1].TimestampMs : 0, TimeSpan.FromSeconds(parse.GetValue(down)), parse.GetValue(seed)),
-                };
-                common = common with { Placement = common.Placement with { Seed = parse.GetValue(seed), Horizon = TimeSpan.FromSeconds(parse.GetValue(horizon)) } };
-                rows.AddRange(MeshComparison.Run(common, parse.GetValue(total), requests).Select(row => SimulationRow.Of(count, row.Name, row.Report)));
-            }
-
-            Print(terminal, parse.GetValue(json), new SimulationReport(requests.Count, parse.GetValue(total), [.. rows]));
-            return (int)ExitCode.Success;
+            return Task.FromResult((int)ExitCode.Success);
         });
         return command.WithExamples(
-            "kvmesh simulate conversation.jsonl                                    fleets of 10, 100 and 1,000 nodes",
-            "kvmesh simulate conversation.jsonl --nodes 4,16 --total-blocks 50000  other fleets",
-            "kvmesh simulate conversation.jsonl --failures 3 --link 1GiB           nodes that fail, on links of 10 Gbit/s",
-            "The fleet's memory stays the same: more nodes means smaller ones. Hits at another node of the mesh count as hits.");
+            "kvmesh simulate conversation.jsonl                                    every policy at capacities up to the whole trace",
+            "kvmesh simulate conversation.jsonl --capacities 1000,10000 --json     two capacities, for a script",
+            "kvmesh trace --seed 7 > trace.jsonl && kvmesh simulate trace.jsonl    a trace of our own making",
+            "kvmesh simulate conversation.jsonl --nodes 4,16 --total-blocks 50000  fleets of one total memory",
+            "kvmesh simulate conversation.jsonl --nodes 10 --failures 3 --link 1GiB   nodes that fail, on links of 10 Gbit/s",
+            "A block counts as hit when it and all blocks before it are there. A partial block at the end is asked for and never kept.");
     }
 
-    private static int[] ParseNodes(string text, Action<string> addError)
+    private static int[] DefaultCapacities(ChainedTrace trace)
     {
-        var counts = new List<int>();
-        foreach (var part in text.Split(','))
+        var capacities = new List<int>();
+        for (long decade = 1; capacities.Count == 0 || capacities[^1] < trace.DistinctBlocks; decade *= 10)
         {
-            if (!int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var count) || count is < 1 or > MaxNodes)
+            foreach (var capacity in Steps.Select(step => step * decade))
             {
-                addError($"--nodes: '{part}' is not a number of nodes from 1 to {MaxNodes}.");
-                return [];
+                var isWanted = capacity >= Math.Max(SmallestDefault, trace.DistinctBlocks / DefaultShare);
+                if (isWanted && (capacities.Count == 0 || capacities[^1] < trace.DistinctBlocks))
+                {
+                    capacities.Add((int)capacity);
+                }
             }
-
-            counts.Add(count);
         }
 
-        return [.. counts];
+        return [.. capacities];
     }
 
-    private static void Print(Terminal terminal, bool json, SimulationReport report)
+    private static string[] ParsePolicies(string text, Action<string> addError)
     {
-        if (json)
+        var names = text.Split(',').Select(name => name.Trim().ToLowerInvariant()).ToArray();
+        if (names.FirstOrDefault(name => !SimulatedPolicies.IsKnown(name)) is { } unknown)
         {
-            terminal.WriteJson(report, CliJson.Default.SimulationReport);
-            return;
+            addError($"--policies: '{unknown}' is no policy; there are {string.Join(", ", SimulatedPolicies.Names)}.");
         }
 
-        var table = new Table().RoundedBorder();
-        table.AddColumns("nodes", "fleet");
-        foreach (var name in new[] { "hit", "of it local", "mean wait", "pulled", "moved by orders", "orders", "plan p50 / p99" })
-        {
-            table.AddColumn(new TableColumn(name).RightAligned());
-        }
-
-        foreach (var row in report.Rows)
-        {
-            table.AddRow(
-                Formats.Count(row.Nodes), row.Fleet, Formats.Percent(row.HitRatio), Formats.Percent(row.LocalRatio),
-                Formats.Latency(TimeSpan.FromSeconds(row.MeanWaitSeconds)), Formats.Bytes(row.PulledBytes), Formats.Bytes(row.MovedBytes),
-                Formats.Count(row.Orders),
-                FormattableString.Invariant($"{row.PlanMillisecondsMedian:0.0} / {row.PlanMillisecondsP99:0.0} ms"));
-        }
-
-        terminal.Screen.Write(table);
+        return [.. names.Distinct()];
     }
-}
-
-/// <summary>What <c>kvmesh simulate --json</c> prints.</summary>
-internal sealed record SimulationReport(int Requests, int TotalBlocks, IReadOnlyList<SimulationRow> Rows);
-
-/// <param name="LocalRatio">Of the hits, those at the node that the request entered.</param>
-internal sealed record SimulationRow(
-    int Nodes, string Fleet, double HitRatio, double LocalRatio, double MeanWaitSeconds, long PulledBytes, long MovedBytes, int Plans,
-    int Orders, double PlanMillisecondsMedian, double PlanMillisecondsP99)
-{
-    public static SimulationRow Of(int nodes, string fleet, MeshReport report) => new(
-        nodes, fleet, report.HitRatio, (double)report.LocalHits / Math.Max(1, report.LocalHits + report.RemoteHits), report.MeanWaitSeconds,
-        report.PulledBytes, report.MovedBytes, report.Plans, report.Orders, report.PlanMilliseconds.Median, report.PlanMilliseconds.P99);
 }

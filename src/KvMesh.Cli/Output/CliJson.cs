@@ -4,6 +4,7 @@ using KvMesh.Cli.Bench;
 using KvMesh.Cli.Commands;
 using KvMesh.Cli.Demo;
 using KvMesh.Cli.Workload;
+using KvMesh.Simulation.Retention;
 
 namespace KvMesh.Cli.Output;
 
@@ -17,6 +18,7 @@ namespace KvMesh.Cli.Output;
 [JsonSerializable(typeof(ValueReport))]
 [JsonSerializable(typeof(RemoveReport))]
 [JsonSerializable(typeof(SimulationReport))]
+[JsonSerializable(typeof(RetentionReport))]
 [JsonSerializable(typeof(OrderActionReport))]
 [JsonSerializable(typeof(AuditReport))]
 [JsonSerializable(typeof(ConsoleReport))]

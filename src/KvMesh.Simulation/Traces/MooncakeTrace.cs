@@ -6,13 +6,15 @@ using KvMesh.Protocol;
 namespace KvMesh.Simulation.Traces;
 
 /// <summary>
-/// Reads recorded request traces in Mooncake's format: one JSON object a line with <c>timestamp</c> (ms), <c>input_length</c>,
-/// <c>output_length</c> (tokens) and <c>hash_ids</c>, one id for each block of 512 tokens of the input.
+/// Reads and writes request traces in Mooncake's format: one JSON object a line with <c>timestamp</c> (ms), <c>input_length</c>,
+/// <c>output_length</c> (tokens) and <c>hash_ids</c>, one id for each block of 512 tokens of the input. A <c>tenant</c> may say whose it is.
 /// </summary>
 public static class MooncakeTrace
 {
     /// <summary>Tokens of a block in these traces.</summary>
     public const int TokensPerBlock = 512;
+
+    private const int MaxTenantCharacters = 64;
 
     /// <summary>Most characters of a value that a message shows, and of what the JSON reader says, which quotes the line.</summary>
     private const int MaxValueCharacters = 40;
@@ -49,6 +51,23 @@ public static class MooncakeTrace
         return requests.Count > 0 ? requests : throw new TraceFormatException(1, "", "the trace has no requests");
     }
 
+    /// <summary>Writes one line for each request; <see cref="Read"/> gives them back as they were.</summary>
+    public static void Write(TextWriter writer, IEnumerable<PromptRequest> requests)
+    {
+        foreach (var request in requests)
+        {
+            var tenant = request.Tenant.Length == 0 ? "" : $", \"tenant\": \"{JsonEncodedText.Encode(request.Tenant)}\"";
+            writer.Write($"{{\"timestamp\": {request.TimestampMs}, \"input_length\": {request.InputTokens}, \"output_length\": {request.OutputTokens}{tenant}, \"hash_ids\": [");
+            for (var index = 0; index < request.BlockIds.Length; index++)
+            {
+                writer.Write(index == 0 ? "" : ", ");
+                writer.Write(request.BlockIds.Span[index]);
+            }
+
+            writer.Write("]}\n");
+        }
+    }
+
     private static PromptRequest Parse(string text, int line)
     {
         try
@@ -71,7 +90,8 @@ public static class MooncakeTrace
     {
         var timestamp = ReadNumber(root, "timestamp", line);
         var input = ReadNumber(root, "input_length", line);
-        _ = ReadNumber(root, "output_length", line);
+        var output = ReadNumber(root, "output_length", line);
+        var tenant = ReadTenant(root, line);
         var ids = ReadIds(root, line);
         var expected = (input + TokensPerBlock - 1) / TokensPerBlock;
         if (ids.Length != expected)
@@ -80,7 +100,24 @@ public static class MooncakeTrace
                 line, "hash_ids", $"has {ids.Length} ids; an input_length of {input} needs {expected} blocks of {TokensPerBlock} tokens");
         }
 
-        return new PromptRequest(timestamp, ids, input % TokensPerBlock == 0 ? ids.Length : ids.Length - 1);
+        return new PromptRequest(timestamp, ids, input % TokensPerBlock == 0 ? ids.Length : ids.Length - 1)
+        {
+            Tenant = tenant,
+            InputTokens = input,
+            OutputTokens = output,
+        };
+    }
+
+    private static string ReadTenant(JsonElement root, int line)
+    {
+        if (!root.TryGetProperty("tenant", out var value))
+        {
+            return "";
+        }
+
+        return value.ValueKind == JsonValueKind.String && value.GetString() is { Length: > 0 and <= MaxTenantCharacters } tenant
+            ? tenant
+            : throw new TraceFormatException(line, "tenant", $"is {Excerpt(value)}; it must be text of 1 to {MaxTenantCharacters} characters");
     }
 
     private static long ReadNumber(JsonElement root, string field, int line)

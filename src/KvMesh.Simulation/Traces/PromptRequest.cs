@@ -9,6 +9,15 @@ namespace KvMesh.Simulation.Traces;
 /// <param name="FullBlocks">Blocks that are full, and so may be kept: all, or all but the last.</param>
 public sealed record PromptRequest(long TimestampMs, ReadOnlyMemory<ulong> BlockIds, int FullBlocks)
 {
+    /// <summary>Whose prompt it is; tenants share nothing. Empty: the trace knows no tenants.</summary>
+    public string Tenant { get; init; } = "";
+
+    /// <summary>Tokens of the prompt; where nobody said, the least that its blocks can hold.</summary>
+    public long InputTokens { get; init; } = ((long)FullBlocks * MooncakeTrace.TokensPerBlock) + (BlockIds.Length > FullBlocks ? 1 : 0);
+
+    /// <summary>Tokens that were generated for it.</summary>
+    public long OutputTokens { get; init; }
+
     /// <summary>Writes the chain hashes of the full blocks, 32 bytes each, into <paramref name="hashes"/>, which is made longer when needed.</summary>
     public ReadOnlyMemory<byte> HashInto(ref byte[] hashes)
     {

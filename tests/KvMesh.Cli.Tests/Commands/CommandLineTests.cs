@@ -8,7 +8,7 @@ namespace KvMesh.Cli.Tests.Commands;
 public sealed class CommandLineTests
 {
     private static readonly string[] VerbNames =
-        ["serve", "up", "nodes", "seq", "orders", "drain", "demo", "replay", "simulate", "bench", "status", "top", "put", "get", "rm", "purge", "console", "token"];
+        ["serve", "up", "nodes", "seq", "orders", "drain", "demo", "replay", "simulate", "trace", "bench", "status", "top", "put", "get", "rm", "purge", "console", "token"];
 
     public static TheoryData<string> Verbs => new(VerbNames);
 

@@ -62,6 +62,68 @@ public sealed class SimulateCommandTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task Prints_what_each_policy_hits_at_each_capacity_beside_what_is_possible()
+    {
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        ulong[][] chains = [[1, 2, 3], [9], [1, 2, 3]];
+        await File.WriteAllLinesAsync(trace, chains.Select((chain, index) =>
+            $$"""{"timestamp": {{index * 1000}}, "input_length": {{chain.Length * 512}}, "output_length": 1, "hash_ids": [{{string.Join(',', chain)}}]}"""));
+
+        var run = await CliRun.Of("simulate", trace, "--capacities", "3,4", "--policies", "LRU", "--json");
+
+        Assert.True(run.ExitCode == 0, run.Error);
+        var report = JsonDocument.Parse(run.Out).RootElement;
+        Assert.Equal((7, 4), (report.GetProperty("askedBlocks").GetInt32(), report.GetProperty("distinctBlocks").GetInt32()));
+        Assert.Equal([3, 3], report.GetProperty("optimum").EnumerateArray().Select(row => row.GetProperty("hits").GetInt32()));
+        var rows = report.GetProperty("policies").EnumerateArray().ToArray();
+        Assert.Equal([("lru", 3, 2), ("lru", 4, 3)], rows.Select(row =>
+            (row.GetProperty("policy").GetString()!, row.GetProperty("capacity").GetInt32(), row.GetProperty("hits").GetInt32())));
+        Assert.Equal(1.0 / 7, rows[0].GetProperty("regret").GetDouble(), 9);
+    }
+
+    [Fact]
+    public async Task A_generated_trace_is_one_that_simulate_reads()
+    {
+        var made = await CliRun.Of("trace", "--requests", "200", "--tenants", "2", "--seed", "5");
+        var again = await CliRun.Of("trace", "--requests", "200", "--tenants", "2", "--seed", "5");
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        await File.WriteAllTextAsync(trace, made.Out);
+
+        var run = await CliRun.Of("simulate", trace);
+
+        Assert.Equal((0, 0), (made.ExitCode, run.ExitCode));
+        Assert.Equal(made.Out, again.Out);
+        Assert.Contains("200 requests ask for ", run.Out, StringComparison.Ordinal);
+        Assert.Contains("optimum", run.Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--capacities 10 --nodes 2", "--capacities and --policies describe one cache; they cannot go with --nodes.")]
+    [InlineData("--failures 1", "--failures describes fleets; it needs --nodes.")]
+    [InlineData("--capacities 10,0", "--capacities: '0' is not a number of blocks from 1 to 100000000.")]
+    [InlineData("--policies lru,clairvoyant", "--policies: 'clairvoyant' is no policy; there are ")]
+    public async Task A_command_line_that_contradicts_itself_is_told_why(string arguments, string expected)
+    {
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        await File.WriteAllTextAsync(trace, "");
+
+        var run = await CliRun.Of(["simulate", trace, .. arguments.Split(' ')]);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(expected, run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Shares_beyond_the_whole_are_refused()
+    {
+        var run = await CliRun.Of("trace", "--agents", "0.6", "--documents", "0.5");
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("--agents and --documents are 1.1 together", run.Error, StringComparison.Ordinal);
+        Assert.Empty(run.Out);
+    }
+
     [Theory]
     [InlineData("0")]
     [InlineData("10,")]

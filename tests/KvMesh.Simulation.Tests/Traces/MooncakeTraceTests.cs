@@ -45,6 +45,8 @@ public sealed class MooncakeTraceTests
     [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": [0, -14]}""", "hash_ids")]
     [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": [0, 1.5]}""", "hash_ids")]
     [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "hash_ids": [0, 14, 15]}""", "hash_ids")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "tenant": 4, "hash_ids": [0, 14]}""", "tenant")]
+    [InlineData("""{"timestamp": 5, "input_length": 1000, "output_length": 3, "tenant": "", "hash_ids": [0, 14]}""", "tenant")]
     public void A_malformed_line_is_named_with_its_field(string line, string field)
     {
         var failure = Assert.Throws<TraceFormatException>(() => Read(Good, "", line));

@@ -1,0 +1,71 @@
+using KvMesh.Simulation.Retention;
+using KvMesh.Simulation.Traces;
+
+namespace KvMesh.Simulation.Tests.Retention;
+
+public sealed class RetentionStudyTests
+{
+    private static readonly ChainedTrace Trace = ChainedTrace.Of(FleetTrace.Generate(new FleetTraceOptions { Requests = 1500, Tenants = 3, AgentShare = 0.2 }));
+    private static readonly int[] Capacities = [50, 500, 5_000, Trace.DistinctBlocks];
+
+    [Fact]
+    public void Equal_traces_give_equal_reports()
+    {
+        var first = Run();
+        var second = Run();
+
+        Assert.Equal(first.Optimum.AsEnumerable(), second.Optimum.AsEnumerable());
+        Assert.Equal(first.Policies.Select(Figures), second.Policies.Select(Figures));
+
+        static PolicyResult Figures(PolicyResult result) => result with { NanosecondsPerTouch = 0 };
+    }
+
+    [Fact]
+    public void There_is_a_result_for_every_policy_and_capacity_and_none_beats_the_optimum()
+    {
+        var report = Run();
+
+        Assert.Equal(
+            SimulatedPolicies.Names.SelectMany(policy => Capacities.Select(capacity => (policy, capacity))),
+            report.Policies.Select(result => (result.Policy, result.Capacity)));
+        Assert.All(report.Policies, result => Assert.InRange(result.Regret, 0, 1));
+        Assert.All(report.Policies, result => Assert.Equal(
+            report.Optimum.Single(optimum => optimum.Capacity == result.Capacity).HitRatio, result.HitRatio + result.Regret, 9));
+    }
+
+    [Fact]
+    public void With_room_for_all_every_policy_hits_what_a_cache_without_limit_hits()
+    {
+        var report = Run();
+
+        Assert.InRange(report.InfiniteHitRatio, 0.2, 0.95);
+        Assert.Equal(report.InfiniteHitRatio, report.Optimum[^1].HitRatio);
+        Assert.All(report.Policies.Where(result => result.Capacity == Trace.DistinctBlocks), result =>
+        {
+            Assert.Equal(report.InfiniteHitRatio, result.HitRatio);
+            Assert.Equal(0, result.Evictions);
+        });
+    }
+
+    [Fact]
+    public void More_room_never_costs_the_optimum_or_least_recently_used_a_hit()
+    {
+        var report = Run();
+
+        Assert.Equal(report.Optimum.Select(optimum => optimum.Hits).Order(), report.Optimum.Select(optimum => optimum.Hits));
+        var lru = report.Policies.Where(result => result.Policy == SimulatedPolicies.Lru).Select(result => result.Hits).ToArray();
+        Assert.Equal(lru.Order(), lru);
+    }
+
+    [Fact]
+    public void A_policy_that_does_not_exist_is_named()
+    {
+        var failure = Assert.Throws<ArgumentException>(() => SimulatedPolicies.Create("clairvoyant"));
+
+        Assert.Contains("'clairvoyant'", failure.Message, StringComparison.Ordinal);
+        Assert.Contains(SimulatedPolicies.Lru, failure.Message, StringComparison.Ordinal);
+    }
+
+    private static RetentionReport Run() =>
+        RetentionStudy.Run(Trace, SimulatedPolicies.Names, Capacities, TimeProvider.System, CancellationToken.None);
+}
