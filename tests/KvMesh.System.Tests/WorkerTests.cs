@@ -65,6 +65,12 @@ public sealed class WorkerTests
         var (open, _, why) = await NodeProcess.RunToEndAsync(Eventually.Patience, "worker", "--model", model.Path, "--http", "0.0.0.0:0");
         Assert.Equal(2, open);
         Assert.Contains("--token-file", why, StringComparison.Ordinal);
+        var (alone, _, missed) = await NodeProcess.RunToEndAsync(
+            Eventually.Patience, "worker", "--model", model.Path, "--http", "127.0.0.1:0", "--prefill", "http://127.0.0.1:1", "http://127.0.0.1:2");
+        Assert.Equal(2, alone);
+        Assert.Contains("PrefillWorkers is 2; it must be empty for a prefill worker and without a node", missed, StringComparison.Ordinal);
+        var (_, _, wrong) = await NodeProcess.RunToEndAsync(Eventually.Patience, "worker", "--model", model.Path, "--prefill", "gpu-7:8621");
+        Assert.Contains("--prefill is 'gpu-7:8621'; it must be an address that begins with http:// or https://.", wrong, StringComparison.Ordinal);
     }
 
     private static TestModel NewModel()

@@ -220,6 +220,7 @@ internal static class WorkerCommand
             Description = "HTTP addresses of prefill workers that compute long prompts.",
             HelpName = "url",
             AllowMultipleArgumentsPerToken = true,
+            CustomParser = CliOption.ParseAddresses,
         };
 
         public SizeOption Cache { get; } = CliOption.Size("--cache", "Memory for blocks of running and earlier requests. Default: 1 GiB.", 1 << 20, 1L << 50, 1L << 30);

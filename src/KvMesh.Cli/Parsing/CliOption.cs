@@ -81,6 +81,23 @@ internal static class CliOption
             (string text, out ListenAddress? address) => ListenAddress.TryParse(text, out address) && (canBeOff || !address!.IsOff)),
     };
 
+    /// <summary>Whole URLs of HTTP, as many as are given.</summary>
+    public static Uri[]? ParseAddresses(ArgumentResult result)
+    {
+        var addresses = new Uri[result.Tokens.Count];
+        for (var index = 0; index < addresses.Length; index++)
+        {
+            var text = result.Tokens[index].Value;
+            if (!Uri.TryCreate(text, UriKind.Absolute, out addresses[index]!) || addresses[index].Scheme is not ("http" or "https"))
+            {
+                result.AddError($"{(result.Parent as OptionResult)?.Option.Name} is '{text}'; it must be an address that begins with http:// or https://.");
+                return null;
+            }
+        }
+
+        return addresses;
+    }
+
     private delegate bool TryParser<T>(string text, out T value);
 
     private static T? Parse<T>(ArgumentResult result, string accepted, TryParser<T> parser)
