@@ -55,7 +55,8 @@ public enum PutStatus
 /// <summary>The part of a prefix that the node has.</summary>
 /// <param name="Blocks">Blocks present from the first on, without a gap; 0 also when the node could not be asked.</param>
 /// <param name="LeasedUntil">Unix milliseconds until which they stay readable; 0 without a lease.</param>
-public readonly record struct PrefixMatch(int Blocks, long LeasedUntil);
+/// <param name="Elsewhere">The last so many of them are not at the node itself: it would fetch them from other nodes or from Redis.</param>
+public readonly record struct PrefixMatch(int Blocks, long LeasedUntil, int Elsewhere = 0);
 
 /// <summary>What happened to a block. Sent on the wire: append only.</summary>
 public enum BlockChangeKind : byte

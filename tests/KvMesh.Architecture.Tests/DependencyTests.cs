@@ -18,7 +18,7 @@ public sealed class DependencyTests
         ["KvMesh.Gateway"] = ["KvMesh.Cluster", "KvMesh.Engine", "Microsoft.AspNetCore.App", "Microsoft.AspNetCore.OpenApi"],
         ["KvMesh.Dashboard"] = ["KvMesh.Client", "Microsoft.AspNetCore.App", "Radzen.Blazor"],
         ["KvMesh.Server"] = ["Microsoft.AspNetCore.App", "KvMesh.Codecs", "KvMesh.Dashboard", "KvMesh.Gateway", "KvMesh.Orleans", "KvMesh.Remote", "OpenTelemetry", "OpenTelemetry.Exporter.OpenTelemetryProtocol"],
-        ["KvMesh.Worker"] = ["KvMesh.Client", "KvMesh.Codecs", "KvMesh.Engine", "Microsoft.AspNetCore.App", "System.Numerics.Tensors"],
+        ["KvMesh.Worker"] = ["KvMesh.Client", "KvMesh.Cluster", "KvMesh.Codecs", "KvMesh.Engine", "Microsoft.AspNetCore.App", "System.Numerics.Tensors"],
         ["KvMesh.Simulation"] = ["KvMesh.Cluster", "KvMesh.Engine"],
         ["KvMesh.Cli"] = ["Microsoft.AspNetCore.App", "KvMesh.Server", "KvMesh.Simulation", "KvMesh.Worker", "Spectre.Console", "System.CommandLine"],
     };

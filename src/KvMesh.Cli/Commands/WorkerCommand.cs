@@ -115,6 +115,7 @@ internal static class WorkerCommand
             MaxWaiting = parse.GetValue(options.MaxWaiting),
             Parts = parse.GetValue(options.Parts),
             Shards = parse.GetValue(options.Shards),
+            PlansLoads = !parse.GetValue(options.FetchAll),
             Logging = logging,
         };
     }
@@ -236,6 +237,8 @@ internal static class WorkerCommand
         public Option<int> Parts { get; } = CliOption.Number("--parts", "Groups of heads that a block is stored in; the same for all that share blocks.", 1, 1024, 1);
 
         public Option<int> Shards { get; } = CliOption.Number("--shards", "Writers that share the parts; divides --parts.", 1, 64, 1);
+
+        public Option<bool> FetchAll { get; } = new("--fetch-all") { Description = "Fetch every block that the mesh has, also where computing it would be sooner." };
 
         public Option<bool> Json { get; } = new(CliOption.JsonName) { Description = "Once serving, print one JSON object with the address on standard output." };
 

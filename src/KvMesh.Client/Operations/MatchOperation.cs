@@ -23,9 +23,9 @@ internal sealed class MatchOperation(KeySelection keys, uint leaseMilliseconds) 
     {
         var reader = new HeadReader(head.Head);
         var blocks = reader.ReadUInt32();
-        reader.ReadUInt32();
-        Match = new PrefixMatch((int)blocks, reader.ReadInt64());
-        if (!reader.IsValid || blocks > keys.Count || header.PayloadBytes != 0)
+        var elsewhere = reader.ReadUInt32();
+        Match = new PrefixMatch((int)blocks, reader.ReadInt64(), (int)elsewhere);
+        if (!reader.IsValid || blocks > keys.Count || elsewhere > blocks || header.PayloadBytes != 0)
         {
             throw Nonsense($"a match of {blocks} of {keys.Count} blocks");
         }

@@ -64,39 +64,64 @@ public sealed class MeetInTheMiddle
     }
 
     /// <summary>The worker's next step; all blocks before the given one are there. It may look at <see cref="IsPresent"/> between layers and drop what came meanwhile.</summary>
-    public FrontStep Front(out int block)
+    public FrontStep Front(out int block) => Front(1, out block, out _);
+
+    /// <summary>As <see cref="Front(out int)"/>; of blocks to compute, as many as follow each other, at most <paramref name="most"/>, and at least one.</summary>
+    public FrontStep Front(int most, out int block, out int count)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(most, 1);
         lock (_lock)
         {
+            count = 0;
             while (_front < _isPresent.Length && _isPresent[_front])
             {
                 _front++;
             }
 
             block = _front;
-            return _absent == 0 ? FrontStep.Done
-                : _followsPlan && _isLoading && _sources[_front] != PlannedBlock.Computed ? FrontStep.Wait
-                : FrontStep.Compute;
+            if (_absent == 0)
+            {
+                return FrontStep.Done;
+            }
+
+            while (count < most && block + count < _isPresent.Length && !_isPresent[block + count] && IsToCompute(block + count))
+            {
+                count++;
+            }
+
+            return count == 0 ? FrontStep.Wait : FrontStep.Compute;
         }
     }
 
     /// <summary>The next block for the loader of a source. False: there is nothing left for it.</summary>
-    public bool TryTakeBack(int source, out int block)
+    public bool TryTakeBack(int source, out int block) => TryTakeBack(source, 1, out block, out _);
+
+    /// <summary>The next blocks for the loader of a source as far as they follow each other in the chain, at most <paramref name="most"/>. False: there is nothing left for it.</summary>
+    public bool TryTakeBack(int source, int most, out int first, out int count)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(most, 1);
         lock (_lock)
         {
+            (first, count) = (-1, 0);
             var order = _orders[source];
-            while (_isLoading && _next[source] < order.Length)
+            for (; _isLoading && _next[source] < order.Length && count < most; _next[source]++)
             {
-                block = order[_next[source]++];
-                if (!_isPresent[block] && _sources[block] == source)
+                var block = order[_next[source]];
+                if (_isPresent[block] || _sources[block] != source)
                 {
-                    return true;
+                    continue;
                 }
+
+                if (count > 0 && block != first - 1 && block != first + count)
+                {
+                    break;
+                }
+
+                first = count == 0 ? block : Math.Min(first, block);
+                count++;
             }
 
-            block = -1;
-            return false;
+            return count > 0;
         }
     }
 
@@ -141,4 +166,6 @@ public sealed class MeetInTheMiddle
             _isLoading = false;
         }
     }
+
+    private bool IsToCompute(int block) => !_followsPlan || !_isLoading || _sources[block] == PlannedBlock.Computed;
 }

@@ -25,6 +25,12 @@ public sealed record ReadInput
     /// <summary>A block that arrives later than this is a miss. <see cref="Timeout.InfiniteTimeSpan"/>: no fetch is too late.</summary>
     public TimeSpan Deadline { get; init; } = Timeout.InfiniteTimeSpan;
 
+    /// <summary>
+    /// What computing must save against fetching all: below it everything is fetched, for rates are not known that well, and computing keeps the worker from
+    /// what else it has to do.
+    /// </summary>
+    public TimeSpan LeastSaving { get; init; }
+
     internal double DeadlineSeconds => Deadline == Timeout.InfiniteTimeSpan ? double.PositiveInfinity : Deadline.TotalSeconds;
 
     /// <exception cref="ArgumentException">A value is out of its range; the message names field, value and limit.</exception>
@@ -36,6 +42,7 @@ public sealed record ReadInput
         Require(double.IsFinite(Prefill.SecondsPerSquaredToken) && Prefill.SecondsPerSquaredToken >= 0, "Prefill.SecondsPerSquaredToken", Prefill.SecondsPerSquaredToken, "at least 0 and finite");
         Require(WorkerFreeIn >= TimeSpan.Zero, nameof(WorkerFreeIn), WorkerFreeIn, "at least 0");
         Require(Deadline >= TimeSpan.Zero || Deadline == Timeout.InfiniteTimeSpan, nameof(Deadline), Deadline, "at least 0, or infinite");
+        Require(LeastSaving >= TimeSpan.Zero, nameof(LeastSaving), LeastSaving, "at least 0");
         for (var index = 0; index < Sources.Length; index++)
         {
             CheckSource(index);

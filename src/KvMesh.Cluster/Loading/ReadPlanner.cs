@@ -49,6 +49,8 @@ public static class ReadPlanner
         var search = new Search(input);
         search.Try(static _ => true);
         search.Try(static _ => false);
+        var fetchAll = search.LastTotal;
+        var mayFetchAll = search.LastIsInTime;
         foreach (var start in Starts(input))
         {
             search.TryStretches(start);
@@ -57,7 +59,7 @@ public static class ReadPlanner
         var met = MeetForecast.Computed(input);
         search.Try(block => met[block]);
         search.Refine();
-        return search.Best;
+        return mayFetchAll && fetchAll - search.BestTotal < input.LeastSaving.TotalSeconds ? new bool[input.Blocks.Length] : search.Best;
     }
 
     /// <summary>The first block, and those whose sources are others than the block's before.</summary>
@@ -72,8 +74,14 @@ public static class ReadPlanner
     private sealed class Search(ReadInput input)
     {
         private readonly Timetable _times = new(input);
-        private double _bestTotal = double.PositiveInfinity;
         private int _bestCount;
+
+        public double BestTotal { get; private set; } = double.PositiveInfinity;
+
+        /// <summary>When all blocks of the last candidate are there.</summary>
+        public double LastTotal => _times.Total;
+
+        public bool LastIsInTime => _times.IsInTime;
 
         public bool[] Best { get; } = new bool[input.Blocks.Length];
 
@@ -81,9 +89,9 @@ public static class ReadPlanner
         {
             _times.Fill(isComputed);
             var count = _times.Sources.Count(source => source == PlannedBlock.Computed);
-            if (_times.IsInTime && (_times.Total < _bestTotal - Equal || (_times.Total <= _bestTotal && count < _bestCount)))
+            if (_times.IsInTime && (_times.Total < BestTotal - Equal || (_times.Total <= BestTotal && count < _bestCount)))
             {
-                _bestTotal = _times.Total;
+                BestTotal = _times.Total;
                 _bestCount = count;
                 for (var block = 0; block < Best.Length; block++)
                 {
@@ -124,9 +132,9 @@ public static class ReadPlanner
         public void Refine()
         {
             var before = double.PositiveInfinity;
-            for (var round = 0; round < MaxRefinements && Best.Length <= MaxRefined && _bestTotal < before; round++)
+            for (var round = 0; round < MaxRefinements && Best.Length <= MaxRefined && BestTotal < before; round++)
             {
-                before = _bestTotal;
+                before = BestTotal;
                 for (var other = 0; other < Best.Length; other++)
                 {
                     var turned = other;

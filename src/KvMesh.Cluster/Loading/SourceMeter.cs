@@ -1,17 +1,24 @@
 namespace KvMesh.Cluster.Loading;
 
 /// <summary>
-/// What a source delivers, as far as it was seen: the time to the first byte, and bytes a second after it. New reads count for more than old ones. Any thread.
+/// What a source delivers, as far as it was seen: the time to the first byte, and the time of a byte after it. New reads count for more than old ones. What a
+/// source was slow at is forgiven in time: from a source that seems slow little is fetched, and so nothing would tell that it is fast again. Any thread.
 /// </summary>
-public sealed class SourceMeter(string name, SourceKind kind, double assumedBytesPerSecond, TimeSpan assumedLatency)
+public sealed class SourceMeter(string name, SourceKind kind, double assumedBytesPerSecond, TimeSpan assumedLatency, TimeProvider time)
 {
-    /// <summary>Shorter transfers say more about waits than about bandwidth: they count for latency alone.</summary>
+    /// <summary>A rate below what was assumed doubles in this time when nothing is measured.</summary>
+    private static readonly TimeSpan Forgiveness = TimeSpan.FromSeconds(10);
+
+    /// <summary>Smaller transfers say more about waits than about bandwidth, unless they took long: they count for latency alone.</summary>
     private const long WorthwhileBytes = 256 << 10;
+
+    private static readonly TimeSpan WorthwhileTime = TimeSpan.FromMilliseconds(20);
 
     private const double NewShare = 0.2;
 
     private readonly Lock _lock = new();
-    private double _bytesPerSecond = assumedBytesPerSecond;
+    private double _secondsPerByte = 1 / assumedBytesPerSecond;
+    private long _measured = time.GetTimestamp();
     private double _latencySeconds = assumedLatency.TotalSeconds;
     private long _queuedBytes;
 
@@ -22,7 +29,7 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
         {
             lock (_lock)
             {
-                return new LoadSource(name, kind, _bytesPerSecond, TimeSpan.FromSeconds(_latencySeconds)) { QueuedBytes = _queuedBytes };
+                return new LoadSource(name, kind, 1 / Forgiven(), TimeSpan.FromSeconds(_latencySeconds)) { QueuedBytes = _queuedBytes };
             }
         }
     }
@@ -47,10 +54,14 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
         {
             _queuedBytes = Math.Max(0, _queuedBytes - asked);
             _latencySeconds += NewShare * (Math.Max(0, firstByte.TotalSeconds) - _latencySeconds);
-            if (received >= WorthwhileBytes && transfer > TimeSpan.Zero)
+            if (received > 0 && transfer > TimeSpan.Zero && (received >= WorthwhileBytes || transfer >= WorthwhileTime))
             {
-                _bytesPerSecond += NewShare * ((received / transfer.TotalSeconds) - _bytesPerSecond);
+                _secondsPerByte = Forgiven();
+                _secondsPerByte += NewShare * ((transfer.TotalSeconds / received) - _secondsPerByte);
+                _measured = time.GetTimestamp();
             }
         }
     }
+
+    private double Forgiven() => Math.Min(_secondsPerByte, Math.Max(1 / assumedBytesPerSecond, _secondsPerByte * Math.Pow(0.5, time.GetElapsedTime(_measured) / Forgiveness)));
 }

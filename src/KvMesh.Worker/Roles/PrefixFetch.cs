@@ -8,9 +8,6 @@ namespace KvMesh.Worker.Roles;
 /// <summary>One prefix on its way into the pages of a sequence.</summary>
 internal sealed class PrefixFetch : IPrefixFetch
 {
-    /// <summary>Bytes that are read from the mesh at once.</summary>
-    private const int RunBytes = 4 << 20;
-
     /// <summary>How often a wait for a layer looks whether it is still wanted.</summary>
     private static readonly TimeSpan LookPause = TimeSpan.FromMilliseconds(20);
 
@@ -19,16 +16,18 @@ internal sealed class PrefixFetch : IPrefixFetch
     private readonly SequencePages _pages;
     private readonly int _wanted;
     private readonly bool _mayDelegate;
+    private readonly PrefillOutlook _outlook;
     private readonly Action _changed;
     private readonly CancellationTokenSource _ending = new();
+    private volatile PrefixPull? _pull;
     private int _ready;
     private int _meshBlocks;
     private int _layers;
     private bool _isOver;
 
-    public PrefixFetch(FetchContext context, SequencePages pages, int wantedBlocks, bool mayDelegate, Action changed)
+    public PrefixFetch(FetchContext context, SequencePages pages, int wantedBlocks, bool mayDelegate, PrefillOutlook outlook, Action changed)
     {
-        (_context, _pages, _wanted, _mayDelegate, _changed) = (context, pages, wantedBlocks, mayDelegate, changed);
+        (_context, _pages, _wanted, _mayDelegate, _outlook, _changed) = (context, pages, wantedBlocks, mayDelegate, outlook, changed);
         _ready = pages.Shared;
         _meshBlocks = wantedBlocks;
         _ = Task.Run(RunAsync);
@@ -41,6 +40,10 @@ internal sealed class PrefixFetch : IPrefixFetch
     public int MeshBlocks => Read(() => _meshBlocks);
 
     public bool IsStreaming => Read(() => !_isOver && _layers > 0 && !_ending.IsCancellationRequested);
+
+    public (int First, int Count) LeftToCompute => _pull?.LeftToCompute ?? default;
+
+    public void NoteComputed(int first, int count) => _pull?.NoteComputed(first, count);
 
     public bool WaitForLayer(int layer, Func<bool> isUnwanted)
     {
@@ -79,9 +82,9 @@ internal sealed class PrefixFetch : IPrefixFetch
         {
             if (_context.Link.Client is { } client && _wanted > 0)
             {
-                var matched = await MatchAsync(client).ConfigureAwait(false);
+                var (matched, elsewhere, latency) = await MatchAsync(client).ConfigureAwait(false);
                 Change(() => _meshBlocks = matched);
-                await PullAsync(client, matched).ConfigureAwait(false);
+                await PullAsync(client, matched, elsewhere, latency).ConfigureAwait(false);
                 await DelegateAsync().ConfigureAwait(false);
             }
         }
@@ -95,74 +98,39 @@ internal sealed class PrefixFetch : IPrefixFetch
         }
     }
 
-    /// <summary>Blocks of which the mesh has all parts.</summary>
-    private async Task<int> MatchAsync(KvMeshClient client)
+    /// <summary>Blocks of which the mesh has all parts; the last of them that lie beyond the node; how long asking took.</summary>
+    private async Task<(int Blocks, int Elsewhere, TimeSpan Latency)> MatchAsync(KvMeshClient client)
     {
-        var blocks = _wanted;
+        var (blocks, near) = (_wanted, _wanted);
+        var begun = _context.Time.GetTimestamp();
         for (var part = 0; part < _context.Parts.Count && blocks > 0; part++)
         {
             var hashes = _pages.Chain.HashBytes(0, blocks);
-            blocks = (await client.Lossless.MatchPrefixAsync(_context.Parts.Scope(part), hashes, _context.SectionTimeout, _ending.Token).ConfigureAwait(false)).Blocks;
+            var match = await client.Lossless.MatchPrefixAsync(_context.Parts.Scope(part), hashes, _context.SectionTimeout, _ending.Token).ConfigureAwait(false);
+            (blocks, near) = (match.Blocks, Math.Min(near, match.Blocks - match.Elsewhere));
         }
 
-        return blocks;
+        return (blocks, Math.Max(0, blocks - near), _context.Time.GetElapsedTime(begun) / _context.Parts.Count);
     }
 
-    /// <summary>Reads whole blocks, as far as all parts of one are hits.</summary>
-    private async Task PullAsync(KvMeshClient client, int matched)
+    private async Task PullAsync(KvMeshClient client, int matched, int elsewhere, TimeSpan latency)
     {
-        var run = Math.Clamp(RunBytes / (PartBytes * _context.Parts.Count), 1, 64);
-        while (ReadyBlocks < matched)
+        if (matched <= ReadyBlocks)
         {
-            var first = ReadyBlocks;
-            var count = Math.Min(run, matched - first);
-            var bytes = ArrayPool<byte>.Shared.Rent(count * PartBytes);
-            var hits = count;
-            try
-            {
-                for (var part = 0; part < _context.Parts.Count && hits > 0; part++)
-                {
-                    hits = Math.Min(hits, await PullPartAsync(client, part, first, hits, bytes).ConfigureAwait(false));
-                }
-            }
-            finally
-            {
-                ArrayPool<byte>.Shared.Return(bytes);
-            }
-
-            Change(() => _ready = first + hits);
-            _context.Counters.Add(figures => figures with
-            {
-                PulledBlocks = figures.PulledBlocks + hits,
-                PulledBytes = figures.PulledBytes + ((long)hits * PartBytes * _context.Parts.Count),
-            });
-            if (hits < count)
-            {
-                return;
-            }
-        }
-    }
-
-    /// <summary>Reads one part of consecutive blocks. Returns how many were hits from the first on; one of another length is a miss.</summary>
-    private async Task<int> PullPartAsync(KvMeshClient client, int part, int first, int count, byte[] bytes)
-    {
-        var results = new GetResult[count];
-        var hashes = _pages.Chain.HashBytes(first, count);
-        await client.Lossless.GetManyAsync(_context.Parts.Scope(part), hashes, bytes, PartBytes, results, _ending.Token).ConfigureAwait(false);
-        for (var block = 0; block < count; block++)
-        {
-            if (!results[block].IsHit || results[block].Bytes != PartBytes)
-            {
-                return block;
-            }
-
-            for (var layer = 0; layer < _context.Parts.Layers; layer++)
-            {
-                CopyIn(bytes.AsSpan((block * PartBytes) + (layer * _context.Parts.SectionBytes), _context.Parts.SectionBytes), first + block, part, layer);
-            }
+            return;
         }
 
-        return count;
+        var pull = new PrefixPull(_context, _pages, _outlook, matched, elsewhere, _changed);
+        _pull = pull;
+        try
+        {
+            await pull.RunAsync(client, latency, _ending.Token).ConfigureAwait(false);
+        }
+        finally
+        {
+            _pull = null;
+            Change(() => _ready = Math.Max(_ready, pull.Ready));
+        }
     }
 
     /// <summary>Has a prefill worker compute what is missing, and follows it.</summary>

@@ -72,6 +72,9 @@ public sealed record WorkerOptions
     /// <summary>Longest wait for a prefill worker's grant and for each section; then the prompt is computed here.</summary>
     public TimeSpan SectionTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>Whether blocks that the mesh has are computed where that is sooner, as measured; false: all are fetched.</summary>
+    public bool PlansLoads { get; init; } = true;
+
     /// <summary>Most bytes on their way to the node; what does not fit is not published.</summary>
     public long MaxUnpublishedBytes { get; init; } = 256L << 20;
 

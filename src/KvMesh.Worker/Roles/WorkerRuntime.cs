@@ -57,7 +57,7 @@ public sealed class WorkerRuntime : IAsyncDisposable
             _links = [.. Enumerable.Range(0, options.Shards).Select(_ => NewLink(node))];
             _publisher = new MeshPublisher(_parts, _links, options.MaxUnpublishedBytes, _counters, options.Logging.CreateLogger<MeshPublisher>());
             _prefill = options.PrefillWorkers.Count > 0 ? new PrefillPool(options.PrefillWorkers, options.SectionTimeout, options.Time) : null;
-            source = new PrefixSource(new FetchContext(_parts, _links[0], LinkTo, _prefill, options.PrefillFrom, options.SectionTimeout, _counters));
+            source = new PrefixSource(new FetchContext(_parts, _links[0], LinkTo, _prefill, options.PrefillFrom, options.SectionTimeout, _counters, options.Time) { MayCompute = options.PlansLoads });
         }
 
         var serving = options.Serving(format.BlockBytes);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using KvMesh.Worker.Model.Compute;
 using KvMesh.Worker.Model.Files;
@@ -23,6 +24,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
     private readonly List<ServedRequest> _waiting = [];
     private readonly List<ServedRequest> _running = [];
     private readonly PassPlan _plan = new();
+    private readonly PrefillMeter _meter;
     private readonly Task _loop;
     private readonly CancellationTokenSource _stopping = new();
     private ServingFigures _figures;
@@ -38,6 +40,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         _config = model.Config;
         _options = options;
         _pass = new ForwardPass(model);
+        _meter = new PrefillMeter(model.Config);
         _pool = pool;
         _source = source;
         _sink = sink;
@@ -193,6 +196,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
                 continue;
             }
 
+            _running.ForEach(request => request.LookAtFront());
             _plan.Make(_running, _options.MaxPassTokens);
             if (_plan.Entries.Count == 0)
             {
@@ -252,7 +256,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         request.Pages = new SequencePages(_pool.Format, blocks, chain);
         if (_source is not null && (request.IsPrefill || blocks.Shared < request.SharableBlocks))
         {
-            request.Fetch = _source.Begin(request.Pages, request.SharableBlocks, mayDelegate: !request.IsPrefill, () => _wake.Set());
+            request.Fetch = _source.Begin(request.Pages, request.SharableBlocks, mayDelegate: !request.IsPrefill, Outlook(), () => _wake.Set());
         }
         else
         {
@@ -261,6 +265,14 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         }
 
         return true;
+    }
+
+    /// <summary>How soon a prompt that comes now would be computed.</summary>
+    private PrefillOutlook Outlook()
+    {
+        var rate = _meter.Current;
+        var before = _running.Where(request => request.Fetch is null && !request.IsDone).Sum(request => rate.Seconds(request.Position, request.Position + request.Missing));
+        return new PrefillOutlook(rate, TimeSpan.FromSeconds(before));
     }
 
     /// <summary>Goes on with a request whose fetch is over.</summary>
@@ -294,10 +306,10 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         pages.Sink ??= _sink?.Begin(request.Chain);
 
         // A pass that waited for the last layers has gone further already.
-        if (request.Position == 0)
+        if (!request.HasStreamed)
         {
-            request.Position = readyBlocks * pages.Format.BlockTokens;
-            request.CachedTokens = request.Position;
+            request.Position = Math.Max(request.Position, readyBlocks * pages.Format.BlockTokens);
+            request.CachedTokens = (readyBlocks - request.FrontBlocks) * pages.Format.BlockTokens;
             CountCached(request);
         }
 
@@ -324,6 +336,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
                 request.Pages!.Awaited = request.Fetch;
                 request.Pages.IsUnwanted = () => request.IsCancelled || _stopping.IsCancellationRequested;
                 request.Position = request.SharableBlocks * request.Pages.Format.BlockTokens;
+                request.HasStreamed = true;
             }
 
             inputs[index] = request.NextInput(tokens);
@@ -332,6 +345,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
             request.Pages.Filled = (first, (inputs[index].EndPosition / blockTokens) - first);
         }
 
+        var begun = Stopwatch.GetTimestamp();
         try
         {
             _pass.Run(inputs);
@@ -354,6 +368,11 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
             return;
         }
 
+        if (!_plan.IsStreaming)
+        {
+            _meter.Note(inputs, Stopwatch.GetElapsedTime(begun));
+        }
+
         Conclude(inputs);
     }
 
@@ -361,6 +380,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
     private void GiveUpPrefix(ServedRequest request)
     {
         request.Position = 0;
+        request.HasStreamed = false;
         request.Pages!.Awaited = null;
         request.Pages.Sink?.Abandon();
         request.Fetch!.Cancel();
@@ -379,14 +399,21 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
             var (first, count) = request.Pages!.Filled;
             if (_plan.IsStreaming)
             {
-                request.CachedTokens = request.Position;
+                request.CachedTokens = request.Position - (request.FrontBlocks * request.Pages.Format.BlockTokens);
                 request.Pages.Awaited = null;
                 CountCached(request);
             }
 
             request.Position = inputs[index].EndPosition;
-            request.Pages.Keep(first, count);
             computed += inputs[index].Tokens.Length;
+            if (request.Fetch is not null && !request.HasStreamed)
+            {
+                // They are kept with what is fetched before and behind them.
+                request.NoteFront();
+                continue;
+            }
+
+            request.Pages.Keep(first, count);
             if (inputs[index].LogitRows == 1)
             {
                 Choose(request, _pass.Logits(row++));

@@ -7,13 +7,14 @@ internal interface IPrefixSource
     /// <param name="pages">The sequence, whose first blocks are there.</param>
     /// <param name="wantedBlocks">Full blocks that would be used, those that are there included.</param>
     /// <param name="mayDelegate">Whether another worker may be asked to compute them.</param>
+    /// <param name="outlook">What this worker could compute meanwhile.</param>
     /// <param name="changed">Called, from any thread, when anything of the fetch changed.</param>
-    IPrefixFetch Begin(SequencePages pages, int wantedBlocks, bool mayDelegate, Action changed);
+    IPrefixFetch Begin(SequencePages pages, int wantedBlocks, bool mayDelegate, PrefillOutlook outlook, Action changed);
 }
 
 /// <summary>
-/// What is being fetched. It writes into blocks from <see cref="ReadyBlocks"/> on until it is over, and never into those before. Whatever goes wrong elsewhere only
-/// ends it sooner. Disposed when it is over.
+/// What is being fetched. It writes into blocks from <see cref="ReadyBlocks"/> on until it is over, and never into those before nor into those that it leaves to a
+/// pass (<see cref="LeftToCompute"/>). Whatever goes wrong elsewhere only ends it sooner. Disposed when it is over.
 /// </summary>
 internal interface IPrefixFetch : IDisposable
 {
@@ -28,6 +29,15 @@ internal interface IPrefixFetch : IDisposable
 
     /// <summary>Whether all wanted blocks are on their way and their first layer is there: a pass may begin, and waits for each layer.</summary>
     bool IsStreaming { get; }
+
+    /// <summary>
+    /// Blocks that are computed while those behind them come, because that is sooner: everything before the first of them is there. None: there is nothing to
+    /// compute now.
+    /// </summary>
+    (int First, int Count) LeftToCompute { get; }
+
+    /// <summary>A pass has computed blocks that were left to it.</summary>
+    void NoteComputed(int first, int count);
 
     /// <summary>Waits until a layer of all wanted blocks is there. False: it does not come, or nobody wants it any more.</summary>
     /// <param name="isUnwanted">Looked at now and then.</param>

@@ -21,7 +21,7 @@ internal sealed class PassPlan
         var start = running.Count == 0 ? 0 : _turn % running.Count;
         Take(running, start, decodes: true, ref left);
         Take(running, start, decodes: false, ref left);
-        if (Entries.Count == 0 && running.FirstOrDefault(request => request is { Position: 0, IsDone: false, IsCancelled: false, Fetch.IsStreaming: true }) is { } streaming)
+        if (Entries.Count == 0 && running.FirstOrDefault(request => request is { HasStreamed: false, IsDone: false, IsCancelled: false, Fetch.IsStreaming: true }) is { } streaming)
         {
             IsStreaming = true;
             Entries.Add((streaming, maxTokens));

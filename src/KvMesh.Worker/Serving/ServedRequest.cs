@@ -50,8 +50,17 @@ internal sealed class ServedRequest
     /// <summary>Tokens whose keys and values are there.</summary>
     public int Position { get; set; }
 
-    /// <summary>Tokens that are known and not computed.</summary>
-    public int Missing => (IsPrefill ? PromptTokens : Chain.Count) - Position;
+    /// <summary>Blocks that are computed while others are fetched.</summary>
+    public (int First, int Count) Front { get; private set; }
+
+    /// <summary>Blocks that were computed while others were fetched.</summary>
+    public int FrontBlocks { get; private set; }
+
+    /// <summary>Whether a pass has computed what follows a prefix whose last layers came meanwhile.</summary>
+    public bool HasStreamed { get; set; }
+
+    /// <summary>Tokens that are known and not computed, and that a pass may compute now.</summary>
+    public int Missing => LastComputed - Position;
 
     public int CachedTokens { get; set; }
 
@@ -68,7 +77,32 @@ internal sealed class ServedRequest
     public Task Completion => _tokens.Reader.Completion;
 
     /// <summary>Whether a pass can go on with it: nothing is awaited, and its caller has room for a token.</summary>
-    public bool IsRunnable => !IsDone && Fetch is null && _tokens.Reader.Count < _unread;
+    public bool IsRunnable => !IsDone && (Fetch is null || Front.Count > 0) && _tokens.Reader.Count < _unread;
+
+    /// <summary>Where a pass must end.</summary>
+    private int LastComputed => Fetch is not null && Front.Count > 0 ? (Front.First + Front.Count) * Pages!.Format.BlockTokens
+        : IsPrefill ? PromptTokens : Chain.Count;
+
+    /// <summary>Looks what the fetch leaves to passes.</summary>
+    public void LookAtFront()
+    {
+        Front = Fetch is { IsOver: false } fetch && !_isCancelled ? fetch.LeftToCompute : default;
+        if (Front.Count > 0)
+        {
+            Position = Math.Max(Position, Front.First * Pages!.Format.BlockTokens);
+        }
+    }
+
+    /// <summary>A pass came so far while others are fetched.</summary>
+    public void NoteFront()
+    {
+        var whole = (Position / Pages!.Format.BlockTokens) - Front.First;
+        if (whole > 0)
+        {
+            FrontBlocks += whole;
+            Fetch!.NoteComputed(Front.First, whole);
+        }
+    }
 
     /// <summary>The caller does not want more.</summary>
     public void Cancel() => _isCancelled = true;
@@ -76,7 +110,7 @@ internal sealed class ServedRequest
     /// <summary>Its part of a pass of at most so many tokens. Prompts are cut where blocks end, so that they are published whole.</summary>
     public ModelInput NextInput(int most)
     {
-        var end = Math.Min(Chain.Count, Position + most);
+        var end = Math.Min(Fetch is null || HasStreamed ? Chain.Count : LastComputed, Position + most);
         if (Position < PromptTokens)
         {
             var blockTokens = Pages!.Format.BlockTokens;

@@ -40,6 +40,29 @@ public sealed class MeetInTheMiddleTests
     }
 
     [Fact]
+    public void Runs_are_as_long_as_blocks_follow_each_other_in_one_hand()
+    {
+        var read = MeetInTheMiddle.Planned(ReadPlanner.FetchAll(Reads.Input(Reads.Equal(8, 100, 1_000_000, 0), new PrefillRate(1e-4, 0), Reads.Source("peer", 1e8))), 1);
+        read.Missed(2);
+        read.Missed(3);
+
+        Assert.True(read.TryTakeBack(0, 3, out var first, out var count));
+        var taken = Enumerable.Range(first, count).ToList();
+        while (read.TryTakeBack(0, 3, out first, out count))
+        {
+            taken.AddRange(Enumerable.Range(first, count));
+            Assert.InRange(count, 1, 3);
+        }
+
+        Assert.Equal([0, 1, 4, 5, 6, 7], taken.Order());
+        Assert.Equal((FrontStep.Wait, 0), (read.Front(8, out var front, out count), count));
+        read.Complete(0);
+        read.Complete(1);
+        Assert.Equal((FrontStep.Compute, 2, 2), (read.Front(8, out front, out count), front, count));
+        Assert.Equal((FrontStep.Compute, 2, 1), (read.Front(1, out front, out count), front, count));
+    }
+
+    [Fact]
     public void After_the_deadline_nothing_is_fetched_and_the_rest_is_computed()
     {
         var read = MeetInTheMiddle.Planned(ReadPlanner.FetchAll(Four), 1);

@@ -132,6 +132,18 @@ public sealed class ReadPlannerTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void Computing_that_would_save_less_than_is_worth_it_is_left_and_all_is_fetched()
+    {
+        var input = Reads.Input(Reads.Equal(20, 100, 1_000_000, 0), Rate, Reads.Source("peer", 1e8));
+        var planned = ReadPlanner.Plan(input);
+        var saved = planned.FetchAllTime - planned.Time;
+
+        Assert.Equal(10, ReadPlanner.Plan(input with { LeastSaving = saved / 2 }).ComputedBlocks);
+        Assert.Equal(0, ReadPlanner.Plan(input with { LeastSaving = saved * 2 }).ComputedBlocks);
+        Assert.NotEqual(0, ReadPlanner.Plan(input with { LeastSaving = saved * 2, Deadline = planned.FetchAllTime / 2 }).ComputedBlocks);
+    }
+
+    [Fact]
     public void Several_holders_of_a_block_share_the_work()
     {
         var plan = ReadPlanner.Plan(Reads.Input(Reads.Equal(30, 100, 1_000_000, 0, 1), Rate, Reads.Source("a", 1e9), Reads.Source("b", 2e9)));
@@ -191,6 +203,7 @@ public sealed class ReadPlannerTests(ITestOutputHelper output)
             { good with { Prefill = new PrefillRate(double.NaN, 0) }, "Prefill.SecondsPerToken is NaN; it must be more than 0 and finite." },
             { good with { WorkerFreeIn = TimeSpan.FromSeconds(-1) }, "WorkerFreeIn is -00:00:01; it must be at least 0." },
             { good with { Deadline = TimeSpan.FromSeconds(-1) }, "Deadline is -00:00:01; it must be at least 0, or infinite." },
+            { good with { LeastSaving = TimeSpan.FromSeconds(-1) }, "LeastSaving is -00:00:01; it must be at least 0." },
             { good with { Sources = [Reads.Source("a", 0)] }, "Sources[0].BytesPerSecond is 0; it must be more than 0 and finite." },
             { good with { Sources = [Reads.Source("a", 1, -1)] }, "Sources[0].Latency is -00:00:01; it must be at least 0." },
             { good with { Sources = [Reads.Source("a", 1, 0, -5)] }, "Sources[0].QueuedBytes is -5; it must be at least 0." },

@@ -1,4 +1,5 @@
 using KvMesh.Cluster.Loading;
+using KvMesh.TestKit;
 
 namespace KvMesh.Cluster.Tests.Loading;
 
@@ -7,15 +8,16 @@ public sealed class SourceMeterTests
     [Fact]
     public void Is_what_was_assumed_until_something_came()
     {
-        var source = new SourceMeter("redis", SourceKind.Redis, 1e9, TimeSpan.FromMilliseconds(1)).Current;
+        var source = new SourceMeter("redis", SourceKind.Redis, 1e9, TimeSpan.FromMilliseconds(1), new SimulatedClock()).Current;
 
-        Assert.Equal(("redis", SourceKind.Redis, 1e9, TimeSpan.FromMilliseconds(1), 0L), (source.Name, source.Kind, source.BytesPerSecond, source.Latency, source.QueuedBytes));
+        Assert.Equal(("redis", SourceKind.Redis, TimeSpan.FromMilliseconds(1), 0L), (source.Name, source.Kind, source.Latency, source.QueuedBytes));
+        Assert.Equal(1e9, source.BytesPerSecond, 1.0);
     }
 
     [Fact]
     public void Comes_to_what_is_measured()
     {
-        var meter = new SourceMeter("peer", SourceKind.Peer, 1e9, TimeSpan.FromMilliseconds(1));
+        var meter = new SourceMeter("peer", SourceKind.Peer, 1e9, TimeSpan.FromMilliseconds(1), new SimulatedClock());
         for (var read = 0; read < 40; read++)
         {
             meter.Ask(1_000_000);
@@ -27,13 +29,49 @@ public sealed class SourceMeterTests
     }
 
     [Fact]
-    public void Small_answers_say_nothing_of_bandwidth_and_what_is_asked_for_is_queued()
+    public void Small_answers_say_nothing_of_bandwidth_unless_they_took_long_and_what_is_asked_for_is_queued()
     {
-        var meter = new SourceMeter("disk", SourceKind.Disk, 1e9, TimeSpan.Zero);
+        var meter = new SourceMeter("disk", SourceKind.Disk, 1e9, TimeSpan.Zero, new SimulatedClock());
         meter.Ask(100);
         meter.Ask(200);
-        meter.Answered(100, 100, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+        meter.Answered(100, 100, TimeSpan.Zero, TimeSpan.FromMilliseconds(10));
 
-        Assert.Equal((1e9, 200L), (meter.Current.BytesPerSecond, meter.Current.QueuedBytes));
+        Assert.Equal(200L, meter.Current.QueuedBytes);
+        Assert.Equal(1e9, meter.Current.BytesPerSecond, 1.0);
+
+        meter.Answered(200, 200, TimeSpan.Zero, TimeSpan.FromMilliseconds(40));
+        Assert.Equal(1 / ((0.8 / 1e9) + (0.2 * 0.04 / 200)), meter.Current.BytesPerSecond, 1e-6);
+    }
+
+    /// <summary>One read at a hundredth of the rate tells more than the mean of the rates would.</summary>
+    [Fact]
+    public void A_source_that_became_slow_shows_with_the_first_read_and_is_forgiven_when_nothing_is_read_from_it()
+    {
+        var clock = new SimulatedClock();
+        var meter = new SourceMeter("peer", SourceKind.Peer, 1e9, TimeSpan.Zero, clock);
+
+        meter.Answered(10_000_000, 10_000_000, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+        var slow = meter.Current.BytesPerSecond;
+        clock.Advance(TimeSpan.FromSeconds(10));
+        var later = meter.Current.BytesPerSecond;
+        clock.Advance(TimeSpan.FromSeconds(1000));
+
+        Assert.InRange(slow, 4e7, 5e7);
+        Assert.Equal(2 * slow, later, 1.0);
+        Assert.Equal(1e9, meter.Current.BytesPerSecond, 1.0);
+    }
+
+    [Fact]
+    public void A_source_that_is_faster_than_was_assumed_stays_so()
+    {
+        var clock = new SimulatedClock();
+        var meter = new SourceMeter("ram", SourceKind.Memory, 1e6, TimeSpan.Zero, clock);
+
+        meter.Answered(10_000_000, 10_000_000, TimeSpan.Zero, TimeSpan.FromMilliseconds(10));
+        var fast = meter.Current.BytesPerSecond;
+        clock.Advance(TimeSpan.FromSeconds(1000));
+
+        Assert.True(fast > 1e6);
+        Assert.Equal(fast, meter.Current.BytesPerSecond, 1e-3);
     }
 }

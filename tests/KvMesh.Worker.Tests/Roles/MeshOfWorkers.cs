@@ -11,13 +11,15 @@ using Microsoft.Extensions.Logging;
 namespace KvMesh.Worker.Tests.Roles;
 
 /// <summary>A node and workers of one model on it, each with an HTTP door of its own.</summary>
-internal sealed class MeshOfWorkers(SeededRequests requests) : IAsyncDisposable
+internal sealed class MeshOfWorkers(SeededRequests requests, bool sharesMemory = true) : IAsyncDisposable
 {
     private readonly TemporaryDirectory _directory = new();
     private readonly List<WorkerHost> _hosts = [];
     private KvMeshNode _node = null!;
 
     public string Endpoint => $"tcp://{_node.Endpoints.Native}";
+
+    public int Port => _node.Endpoints.Native!.Port;
 
     public async Task<MeshOfWorkers> StartAsync()
     {
@@ -28,6 +30,7 @@ internal sealed class MeshOfWorkers(SeededRequests requests) : IAsyncDisposable
             Http = { Port = 0 },
             Native = { Port = 0 },
             Resp = { Port = 0 },
+            Unix = { Enabled = sharesMemory },
             Log = { Level = LogLevel.None },
             Engine = { ArenaBytes = 32 << 20, MaxBlocks = 1 << 13, Prefault = false, RemoveArenaOnStop = true, ScrubBytesPerSecond = 0 },
         };
