@@ -6,6 +6,7 @@ namespace KvMesh.Worker.Devices;
 public sealed unsafe class DeviceBuffer
 {
     private readonly Action<DeviceBuffer> _release;
+    private readonly bool _isAddressable;
 
     // Holds; the owner's is one of them.
     private int _holds = 1;
@@ -17,6 +18,7 @@ public sealed unsafe class DeviceBuffer
         Address = address;
         Bytes = bytes;
         _release = release;
+        _isAddressable = device.IsAddressable;
     }
 
     public IDevice Device { get; }
@@ -33,7 +35,7 @@ public sealed unsafe class DeviceBuffer
     /// <exception cref="DeviceException">They leave the buffer, or it was freed.</exception>
     public Span<byte> Span(long offset, int count)
     {
-        if (!Device.IsAddressable)
+        if (!_isAddressable)
         {
             throw new NotSupportedException($"The processor does not read the memory of {Device.Name}; copy it.");
         }

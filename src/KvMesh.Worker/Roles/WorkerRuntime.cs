@@ -2,6 +2,8 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using KvMesh.Client;
 using KvMesh.Codecs.Layouts;
+using KvMesh.Worker.Devices.Host;
+using KvMesh.Worker.Devices.Pages;
 using KvMesh.Worker.Mesh;
 using KvMesh.Worker.Model.Cache;
 using KvMesh.Worker.Model.Compute;
@@ -32,6 +34,7 @@ public sealed class WorkerRuntime : IAsyncDisposable
     private readonly ComputeTeam _team;
     private readonly LlamaModel _model;
     private readonly BlockParts _parts;
+    private readonly HostDevice _device;
     private readonly GenerationEngine _engine;
     private readonly MeshLink[] _links = [];
     private readonly ConcurrentDictionary<string, Lazy<MeshLink>> _followed = new();
@@ -61,7 +64,9 @@ public sealed class WorkerRuntime : IAsyncDisposable
         }
 
         var serving = options.Serving(format.BlockBytes);
-        _engine = new GenerationEngine(model, new PrefixPool(format, serving.CapacityBlocks), serving, source, _publisher);
+        _device = new HostDevice((long)format.BlockBytes * serving.CapacityBlocks);
+        var pages = new DevicePagePool(_device, format.BlockBytes, serving.CapacityBlocks, options.Time);
+        _engine = new GenerationEngine(model, new BlockPool(format, pages), serving, source, _publisher);
     }
 
     public IGenerator Generator => _engine;
@@ -117,6 +122,7 @@ public sealed class WorkerRuntime : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _engine.DisposeAsync().ConfigureAwait(false);
+        _device.Dispose();
         if (_publisher is not null)
         {
             await _publisher.DisposeAsync().ConfigureAwait(false);

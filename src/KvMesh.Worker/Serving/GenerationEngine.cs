@@ -16,7 +16,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
     private readonly ModelConfig _config;
     private readonly ServingOptions _options;
     private readonly ForwardPass _pass;
-    private readonly IBlockPool _pool;
+    private readonly BlockPool _pool;
     private readonly IPrefixSource? _source;
     private readonly IBlockSink? _sink;
     private readonly WakeSignal _wake = new();
@@ -34,7 +34,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
     /// <param name="options">Bounds; checked.</param>
     /// <param name="source">Where prefixes may come from; null: from nowhere.</param>
     /// <param name="sink">Who takes full blocks; null: nobody.</param>
-    internal GenerationEngine(LlamaModel model, IBlockPool pool, ServingOptions options, IPrefixSource? source = null, IBlockSink? sink = null)
+    internal GenerationEngine(LlamaModel model, BlockPool pool, ServingOptions options, IPrefixSource? source = null, IBlockSink? sink = null)
     {
         options.Check();
         _config = model.Config;
@@ -289,7 +289,9 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
             request.Fetch = null;
             request.MeshBlocks = fetch.MeshBlocks;
             pages.Awaited = null;
-            pages.Keep(pages.Shared, Math.Max(fetch.ReadyBlocks - pages.Shared, 0));
+
+            // A pass that waited for the last layers has filled blocks behind them, which are kept behind them only.
+            pages.Keep(pages.Shared, Math.Max(Math.Max(fetch.ReadyBlocks, request.Position / pages.Format.BlockTokens) - pages.Shared, 0));
 
             if (!request.IsCancelled)
             {

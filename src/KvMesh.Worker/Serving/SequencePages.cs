@@ -1,3 +1,5 @@
+using KvMesh.Protocol.Sequences;
+using KvMesh.Worker.Devices.Pages;
 using KvMesh.Worker.Model.Cache;
 
 namespace KvMesh.Worker.Serving;
@@ -5,9 +7,9 @@ namespace KvMesh.Worker.Serving;
 /// <summary>The pages of one sequence as a pass sees them: it waits for layers that are being fetched, and passes on layers of blocks that it filled.</summary>
 internal sealed class SequencePages : IKvPages, IDisposable
 {
-    private readonly IBlockRun _blocks;
+    private readonly DevicePageRun _blocks;
 
-    public SequencePages(KvPageFormat format, IBlockRun blocks, TokenChain chain)
+    public SequencePages(KvPageFormat format, DevicePageRun blocks, TokenChain chain)
     {
         Format = format;
         _blocks = blocks;
@@ -53,12 +55,12 @@ internal sealed class SequencePages : IKvPages, IDisposable
         }
     }
 
-    /// <summary>Lets other sequences share blocks that are full.</summary>
+    /// <summary>Lets other sequences share blocks that are full, in order: one whose parent is not kept stays the sequence's own.</summary>
     public void Keep(int first, int count)
     {
         for (var block = first; block < first + count; block++)
         {
-            _blocks.Keep(block, Chain.Hash(block));
+            _blocks.KeepBehind(block, Chain.Hash(block), block == 0 ? BlockHash.Root : Chain.Hash(block - 1));
         }
     }
 

@@ -155,6 +155,42 @@ public sealed class DevicePagePoolTests : IDisposable
     }
 
     [Fact]
+    public async Task A_block_that_is_forgotten_is_found_by_nobody_and_its_page_comes_back()
+    {
+        using var pool = Pool(4);
+        var chain = Chain("a", 2);
+        Keep(pool, chain);
+        using (var run = pool.TryTake(chain, 2)!)
+        {
+            Assert.True(pool.Forget(chain[0]));
+            Assert.False(pool.Forget(chain[0]));
+            Assert.False(await pool.CopyOutAsync(chain[0], new byte[PageBytes], None));
+            Assert.Equal((0, 2, 2), (pool.Match(chain), run.Shared, pool.FreePages));
+        }
+
+        // Another one may come under the same hash while the first still has a page.
+        Keep(pool, chain[..1]);
+        Assert.Equal((2, 4), (pool.Match(chain), pool.FreePages));
+        using var all = pool.TryTake([], 4)!;
+        Assert.Equal(4, all.Pages.ToArray().Distinct().Count());
+        Assert.Equal((0, 2), (pool.Figures.Kept, _left.Count));
+    }
+
+    [Fact]
+    public void It_tells_which_blocks_are_kept_and_behind_which()
+    {
+        using var pool = Pool(4);
+        var kept = new List<(BlockHash, BlockHash)>();
+        pool.Kept = (hash, parent) => kept.Add((hash, parent));
+        var chain = Chain("a", 2);
+
+        Keep(pool, chain);
+        Keep(pool, chain);
+
+        Assert.Equal([(chain[0], BlockHash.Root), (chain[1], chain[0])], kept);
+    }
+
+    [Fact]
     public void It_does_not_end_while_sequences_have_pages()
     {
         var pool = Pool(4);

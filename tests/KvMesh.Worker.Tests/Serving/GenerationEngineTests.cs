@@ -1,10 +1,14 @@
 using KvMesh.TestKit;
+using KvMesh.Worker.Devices.Host;
+using KvMesh.Worker.Devices.Pages;
 using KvMesh.Worker.Serving;
 
 namespace KvMesh.Worker.Tests.Serving;
 
-public sealed class GenerationEngineTests(GenerationEngineTests.Fixture fixture) : IClassFixture<GenerationEngineTests.Fixture>
+public sealed class GenerationEngineTests(GenerationEngineTests.Fixture fixture) : IClassFixture<GenerationEngineTests.Fixture>, IDisposable
 {
+    private readonly HostDevice _device = new(1L << 30);
+
     private static readonly ServingOptions Small = new() { CapacityBlocks = 40, MaxPassTokens = 24, MaxRunning = 6, UnreadTokens = 3 };
 
     [Theory]
@@ -119,11 +123,17 @@ public sealed class GenerationEngineTests(GenerationEngineTests.Fixture fixture)
         await reader.DisposeAsync();
     }
 
+    public void Dispose() => _device.Dispose();
+
     private static async Task<string> CachedAsync(GenerationEngine engine, GenerationRequest request) =>
         string.Join(' ', await engine.GenerateAsync(request, default).Select(token => token.CachedTokens).ToListAsync());
 
-    private GenerationEngine NewEngine(ServingOptions options) =>
-        new(fixture.Requests.Model, new PrefixPool(fixture.Requests.Format, options.CapacityBlocks), options);
+    private GenerationEngine NewEngine(ServingOptions options)
+    {
+        var format = fixture.Requests.Format;
+        var pages = new DevicePagePool(_device, format.BlockBytes, options.CapacityBlocks, TimeProvider.System);
+        return new GenerationEngine(fixture.Requests.Model, new BlockPool(format, pages), options);
+    }
 
     public sealed class Fixture : IDisposable
     {

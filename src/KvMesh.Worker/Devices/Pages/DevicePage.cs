@@ -38,6 +38,9 @@ internal sealed class DevicePage : Retained<DevicePage>
     /// <summary>Sequences and copies that read it now.</summary>
     public int Users { get; set; }
 
+    /// <summary>Nobody finds it any more; another page may have its hash.</summary>
+    public bool IsForgotten { get; set; }
+
     protected override IEnumerable<DevicePage> ChildBlocks => _children.AsEnumerable().Reverse();
 
     /// <summary>It leaves; nothing follows it.</summary>

@@ -60,9 +60,14 @@ public sealed class DevicePagePool : IDisposable
     public DeviceBuffer Buffer { get; }
 
     /// <summary>
-    /// Told which blocks left for others, oldest first, so that a node can be told. Called without a lock by whoever needed the room. Set it before the first use.
+    /// Told which blocks left for others, oldest first, so that a node can be told. Called without a lock by whoever needed the room, before it uses the pages. Set it before the first use.
     /// </summary>
     public Action<IReadOnlyList<BlockHash>>? Left { get; set; }
+
+    /// <summary>
+    /// Told of each block that others may share from now on, and of the block before it in its chain. Called without a lock by whoever keeps it. Set it before the first use.
+    /// </summary>
+    public Action<BlockHash, BlockHash>? Kept { get; set; }
 
     /// <summary>Pages that hold nothing, or a block that nobody uses.</summary>
     public int FreePages
@@ -213,7 +218,30 @@ public sealed class DevicePagePool : IDisposable
                 return false;
             }
 
-            Forget_NeedsLock(page);
+            Leave_NeedsLock(page);
+            return true;
+        }
+    }
+
+    /// <summary>
+    /// Lets nobody find a block any more, as one that was removed in the mesh. Who uses it goes on; its page has room for others when nobody does and nothing follows it.
+    /// False: it is not kept.
+    /// </summary>
+    public bool Forget(in BlockHash hash)
+    {
+        lock (_lock)
+        {
+            if (!_kept.Remove(hash, out var page))
+            {
+                return false;
+            }
+
+            page.IsForgotten = true;
+            if (page is { Users: 0, HasChildren: false })
+            {
+                Leave_NeedsLock(page);
+            }
+
             return true;
         }
     }
@@ -248,6 +276,7 @@ public sealed class DevicePagePool : IDisposable
     /// <summary>Keeps a run's page behind a parent. Null when the parent is not kept, or the block is kept already.</summary>
     internal DevicePage? TryKeep(int index, in BlockHash hash, in BlockHash parent)
     {
+        DevicePage page;
         lock (_lock)
         {
             DevicePage? before = null;
@@ -256,11 +285,13 @@ public sealed class DevicePagePool : IDisposable
                 return null;
             }
 
-            var page = new DevicePage(hash, index, before) { Users = 1 };
+            page = new DevicePage(hash, index, before) { Users = 1 };
             _kept.Add(hash, page);
             _retention.Add(page, _clock.Next(), lowInterest: false);
-            return page;
         }
+
+        Kept?.Invoke(hash, parent);
+        return page;
     }
 
     /// <summary>A run is over. Its last block counts as given back first.</summary>
@@ -366,9 +397,12 @@ public sealed class DevicePagePool : IDisposable
                 return false;
             }
 
-            left.Add(victim.Hash);
             _evicted++;
-            Forget_NeedsLock(victim);
+            Leave_NeedsLock(victim);
+            if (!victim.IsForgotten)
+            {
+                left.Add(victim.Hash);
+            }
         }
 
         return true;
@@ -377,11 +411,15 @@ public sealed class DevicePagePool : IDisposable
     private static VictimVerdict Judge(DevicePage candidate) =>
         candidate.Users > 0 ? VictimVerdict.InUse : candidate.HasChildren ? VictimVerdict.HasChildren : VictimVerdict.Take;
 
-    private void Forget_NeedsLock(DevicePage page)
+    private void Leave_NeedsLock(DevicePage page)
     {
         _retention.Remove(page);
         page.Leave();
-        _kept.Remove(page.Hash);
+        if (!page.IsForgotten)
+        {
+            _kept.Remove(page.Hash);
+        }
+
         _free.Push(page.Index);
         _unused--;
     }

@@ -75,6 +75,7 @@ public sealed class DevicePageRun : IDisposable
         }
     }
 
+    /// <summary><see cref="Keep"/> for whoever knows the block before.</summary>
     internal bool KeepBehind(int index, in BlockHash hash, in BlockHash parent)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
