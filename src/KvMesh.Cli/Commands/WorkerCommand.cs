@@ -116,6 +116,7 @@ internal static class WorkerCommand
             Parts = parse.GetValue(options.Parts),
             Shards = parse.GetValue(options.Shards),
             PlansLoads = !parse.GetValue(options.FetchAll),
+            HandOvers = parse.GetValue(options.HandOvers),
             Logging = logging,
         };
     }
@@ -240,10 +241,13 @@ internal static class WorkerCommand
 
         public Option<bool> FetchAll { get; } = new("--fetch-all") { Description = "Fetch every block that the mesh has, also where computing it would be sooner." };
 
+        public Option<int> HandOvers { get; } = CliOption.Number(
+            "--hand-overs", "Most blocks of its memory that it hands over to its node at a time; 0: the node is not told of them.", 0, 64, 2);
+
         public Option<bool> Json { get; } = new(CliOption.JsonName) { Description = "Once serving, print one JSON object with the address on standard output." };
 
         public IEnumerable<Option> All =>
-            [Model, Role, Node, Token, Http, TokenFile, Insecure, Name, Revision, Prefill, Cache, BlockTokens, Threads, MaxRunning, MaxWaiting, Parts, Shards, Json];
+            [Model, Role, Node, Token, Http, TokenFile, Insecure, Name, Revision, Prefill, Cache, BlockTokens, Threads, MaxRunning, MaxWaiting, Parts, Shards, FetchAll, HandOvers, Json];
     }
 }
 

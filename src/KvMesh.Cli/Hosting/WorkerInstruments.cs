@@ -20,6 +20,9 @@ internal static class WorkerInstruments
         Count("kvmesh.worker.failed_delegations", "{prompt}", "Prompts that another worker was to compute and this one did.", figures => figures.Mesh.FailedDelegations);
         Count("kvmesh.worker.published.blocks", "{block}", "Blocks that were published, or were there already.", figures => figures.Mesh.PublishedBlocks);
         Count("kvmesh.worker.dropped.blocks", "{block}", "Blocks that were not published.", figures => figures.Mesh.DroppedBlocks);
+        Count("kvmesh.worker.announced.blocks", "{block}", "Blocks of the worker's memory that its node was told of.", figures => figures.Mesh.AnnouncedBlocks);
+        Count("kvmesh.worker.handed_over.blocks", "{block}", "Parts of those that the node took.", figures => figures.Mesh.HandedOverBlocks);
+        Count("kvmesh.worker.forgotten.blocks", "{block}", "Blocks that the worker let go because they were removed in the mesh.", figures => figures.Mesh.ForgottenBlocks);
 
         void Count(string name, string unit, string description, Func<WorkerFigures, long> figure) =>
             meter.CreateObservableCounter(name, () => figure(read()), unit, description);

@@ -23,6 +23,15 @@ public readonly record struct MeshFigures
 
     /// <summary>Blocks that were not published: the node was full or not there, or too much was on its way to it.</summary>
     public long DroppedBlocks { get; init; }
+
+    /// <summary>Blocks of the worker's memory that its node was told of.</summary>
+    public long AnnouncedBlocks { get; init; }
+
+    /// <summary>Parts of those that the node took.</summary>
+    public long HandedOverBlocks { get; init; }
+
+    /// <summary>Blocks that the worker let go because they were removed in the mesh.</summary>
+    public long ForgottenBlocks { get; init; }
 }
 
 /// <summary>Counts for <see cref="MeshFigures"/>. Any thread.</summary>

@@ -78,6 +78,9 @@ public sealed record WorkerOptions
     /// <summary>Most bytes on their way to the node; what does not fit is not published.</summary>
     public long MaxUnpublishedBytes { get; init; } = 256L << 20;
 
+    /// <summary>Most blocks of its memory that the worker hands over to its node at a time, 1 to 64; 0: the node is not told of them.</summary>
+    public int HandOvers { get; init; } = 2;
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     public ILoggerFactory Logging { get; init; } = NullLoggerFactory.Instance;
@@ -94,6 +97,7 @@ public sealed record WorkerOptions
         Require(PrefillFrom >= 1, nameof(PrefillFrom), PrefillFrom, "at least 1");
         Require(SectionTimeout > TimeSpan.Zero, nameof(SectionTimeout), SectionTimeout, "more than 0");
         Require(MaxUnpublishedBytes >= 0, nameof(MaxUnpublishedBytes), MaxUnpublishedBytes, "at least 0");
+        Require(HandOvers is >= 0 and <= 64, nameof(HandOvers), HandOvers, "0 to 64");
         Require(Role == WorkerRole.Both || Node is not null, nameof(Node), "missing", $"the door of a node for the role {Role}");
         foreach (var address in PrefillWorkers)
         {

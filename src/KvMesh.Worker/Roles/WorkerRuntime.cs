@@ -35,6 +35,7 @@ public sealed class WorkerRuntime : IAsyncDisposable
     private readonly LlamaModel _model;
     private readonly BlockParts _parts;
     private readonly HostDevice _device;
+    private readonly PageHolder? _holder;
     private readonly GenerationEngine _engine;
     private readonly MeshLink[] _links = [];
     private readonly ConcurrentDictionary<string, Lazy<MeshLink>> _followed = new();
@@ -66,6 +67,9 @@ public sealed class WorkerRuntime : IAsyncDisposable
         var serving = options.Serving(format.BlockBytes);
         _device = new HostDevice((long)format.BlockBytes * serving.CapacityBlocks);
         var pages = new DevicePagePool(_device, format.BlockBytes, serving.CapacityBlocks, options.Time);
+        _holder = _links.Length > 0 && options.HandOvers > 0
+            ? new PageHolder(pages, _parts, _links[0], options.HandOvers, _counters, options.Logging.CreateLogger<PageHolder>())
+            : null;
         _engine = new GenerationEngine(model, new BlockPool(format, pages), serving, source, _publisher);
     }
 
@@ -102,7 +106,7 @@ public sealed class WorkerRuntime : IAsyncDisposable
         }
     }
 
-    public WorkerFigures Figures() => new(_engine.Figures, _counters.Figures);
+    public WorkerFigures Figures() => new(_engine.Figures, _counters.Figures with { HandedOverBlocks = _holder?.HandedOver ?? 0 });
 
     public WorkerHealth Health() => new(
         _links.Length > 0 && Array.TrueForAll(_links, link => link.Client is not null), _links.FirstOrDefault(link => link.Client is null)?.Refusal, _prefill?.Health() ?? []);
@@ -121,6 +125,11 @@ public sealed class WorkerRuntime : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_holder is not null)
+        {
+            await _holder.DisposeAsync().ConfigureAwait(false);
+        }
+
         await _engine.DisposeAsync().ConfigureAwait(false);
         _device.Dispose();
         if (_publisher is not null)

@@ -19,7 +19,11 @@ internal sealed class MeshOfWorkers(SeededRequests requests, bool sharesMemory =
 
     public string Endpoint => $"tcp://{_node.Endpoints.Native}";
 
+    /// <summary>Port of the node's native door.</summary>
     public int Port => _node.Endpoints.Native!.Port;
+
+    /// <summary>Blocks that the memory of workers made prefixes longer by.</summary>
+    public long PromisedByWorkers => _node.Engine.Snapshot().FarTiers.Where(tier => tier.Name == "gpu").Sum(tier => tier.Promised);
 
     public async Task<MeshOfWorkers> StartAsync()
     {
@@ -32,7 +36,15 @@ internal sealed class MeshOfWorkers(SeededRequests requests, bool sharesMemory =
             Resp = { Port = 0 },
             Unix = { Enabled = sharesMemory },
             Log = { Level = LogLevel.None },
-            Engine = { ArenaBytes = 32 << 20, MaxBlocks = 1 << 13, Prefault = false, RemoveArenaOnStop = true, ScrubBytesPerSecond = 0 },
+            Engine =
+            {
+                ArenaBytes = 32 << 20,
+                MaxBlocks = 1 << 13,
+                Prefault = false,
+                RemoveArenaOnStop = true,
+                ScrubBytesPerSecond = 0,
+                FarTiers = { ShortestDeadline = Eventually.Patience, LongestDeadline = Eventually.Patience },
+            },
         };
         var quiet = new NodeSurroundings { NotifySocket = null, Logging = logging => logging.SetMinimumLevel(LogLevel.None) };
         _node = await KvMeshNode.StartAsync(NodeOptionsReader.Check(options), quiet, CancellationToken.None);

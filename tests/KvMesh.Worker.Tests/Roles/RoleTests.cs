@@ -113,6 +113,7 @@ public sealed class RoleTests : IAsyncLifetime, IDisposable
         Assert.StartsWith("Shards is 2; it must divide Parts, which is 1", (await RefusedAsync(options with { Shards = 2 })).Message, StringComparison.Ordinal);
         Assert.StartsWith("Node is missing; it must be the door of a node", (await RefusedAsync(options with { Role = WorkerRole.Decode, Node = null })).Message, StringComparison.Ordinal);
         Assert.StartsWith("BlockTokens is 0; it must be 1 to 512.", (await RefusedAsync(options with { BlockTokens = 0 })).Message, StringComparison.Ordinal);
+        Assert.StartsWith("HandOvers is 65; it must be 0 to 64.", (await RefusedAsync(options with { HandOvers = 65 })).Message, StringComparison.Ordinal);
         static Task<ArgumentException> RefusedAsync(WorkerOptions options) => Assert.ThrowsAsync<ArgumentException>(() => WorkerRuntime.StartAsync(options, default));
     }
 
