@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace KvMesh.Engine.Retention;
 
 /// <summary>
@@ -6,7 +8,7 @@ namespace KvMesh.Engine.Retention;
 /// queues by class and age, and the next victim comes from the queue that is least likely to be used within the horizon. Horizon and hazards are learned and fade;
 /// where a shadow of LRU does better, its order counts for a while (<see cref="ShadowGuard"/>).
 /// </summary>
-/// <remarks>A touch is O(1), amortised over the ages that a block passes; a victim is O(classes × ages).</remarks>
+/// <remarks>A touch is O(1), amortised over the ages that a block passes; so is a victim, and O(classes) while LRU's order counts.</remarks>
 public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cells + 1)
     where T : Retained<T>
 {
@@ -16,9 +18,14 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     private readonly ReuseHazard _hazard = new();
     private readonly ShadowGuard _guard = new();
 
-    /// <summary>Cells of this order before that place are empty.</summary>
-    private int _emptyBefore;
+    /// <summary>
+    /// Queues that may hold blocks, by their place in the order of leaving, and for each age by class: every queue with a block has its bits, and one that is
+    /// met empty loses them.
+    /// </summary>
+    private readonly ulong[] _byRank = new ulong[(ReuseHazard.Cells + 63) / 64];
+    private readonly ulong[] _byAge = new ulong[ReuseHazard.Ages];
     private int _orderVersion;
+    private long _advanceAt;
 
     /// <summary>Whether LRU's order counts now, because its shadow did better.</summary>
     public bool FollowsLru => _guard.FollowsLru;
@@ -41,110 +48,153 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     {
         var parent = block.Parent is { IsRetained: true } retained ? retained : null;
         Advance(request);
-        _guard.Note(block.Fingerprint, wasHere: false, Count);
-        if (_hazard.TryUse(block.Fingerprint, request, out var turn, out var uses))
+
+        // Who goes on where a chain ended begins the turn after those that used its end; who goes another way than others did begins one behind it.
+        var turn = parent is null ? 0 : Math.Min(parent.HasFollowers ? parent.Turn + 1 : parent.Turn + parent.Uses, ReuseHazard.MaxTurn);
+        var reuse = Learn(block, turn, uses: 0, wasHere: false, request);
+        if (!reuse.IsKnown && parent is not null)
         {
-            (block.Turn, block.Uses) = (turn, Math.Min(uses + 1, ReuseHazard.MaxUses));
-        }
-        else
-        {
-            // Who goes on where a chain ended begins the turn after those that used its end; who goes another way than others did begins one behind it.
-            block.Turn = parent is null ? 0 : Math.Min(parent.HasFollowers ? parent.Turn + 1 : parent.Turn + parent.Uses, ReuseHazard.MaxTurn);
-            if (parent is not null)
-            {
-                parent.HasFollowers = true;
-            }
+            parent.HasFollowers = true;
         }
 
         block.HasFollowers = false;
-        var cell = _hazard.Start(block.Fingerprint, block.Turn, block.Uses, request);
         if (lowInterest)
         {
             Queue(LowInterest).InsertOldest(block);
         }
         else
         {
-            InsertBeforeParent(QueueFor(cell), block, request);
+            InsertBeforeParent(QueueFor(ReuseHazard.CellOf(block.Turn, block.Uses)), block, request);
         }
     }
 
     private protected override void Use(T block)
     {
         Advance(block.LastUse);
-        _guard.Note(block.Fingerprint, wasHere: true, Count);
-        _hazard.TryUse(block.Fingerprint, block.LastUse, out _, out _);
-        block.Uses = Math.Min(block.Uses + 1, ReuseHazard.MaxUses);
-        MoveToNewest(block, QueueFor(_hazard.Start(block.Fingerprint, block.Turn, block.Uses, block.LastUse)));
+        Learn(block, block.Turn, Math.Min(block.Uses + 1, ReuseHazard.MaxUses), wasHere: true, block.LastUse);
+        MoveToNewest(block, QueueFor(ReuseHazard.CellOf(block.Turn, block.Uses)));
     }
 
-    private protected override T? Candidate()
+    private protected override T? Candidate() =>
+        Queue(LowInterest).Oldest ?? (_guard.FollowsLru ? LeastRecentlyUsed() : LeastLikely());
+
+    private ReuseHazard.Reuse Learn(T block, int turn, int uses, bool wasHere, long now)
     {
-        if (Queue(LowInterest).Oldest is { } unwanted)
+        var reuse = _hazard.Use(block.Fingerprint, turn, uses, Count, now);
+        (block.Turn, block.Uses) = (reuse.Turn, reuse.Uses);
+        if (reuse.IsFollowed)
         {
-            return unwanted;
+            _guard.Note(wasHere, reuse.WouldBeHere, reuse.LruSize);
         }
 
+        return reuse;
+    }
+
+    private T? LeastLikely()
+    {
+        FollowOrder();
         var cells = _hazard.LeastLikelyFirst;
-        T? candidate = null;
-        for (var rank = FirstRank(); rank < cells.Length; rank++)
+        for (var word = 0; word < _byRank.Length; word++)
         {
-            if (Queue(cells[rank]).Oldest is not { } oldest)
+            while (_byRank[word] != 0)
             {
-                continue;
-            }
+                if (Queue(cells[(word * 64) + BitOperations.TrailingZeroCount(_byRank[word])]).Oldest is { } oldest)
+                {
+                    return oldest;
+                }
 
-            if (candidate is null)
-            {
-                _emptyBefore = rank;
+                _byRank[word] &= _byRank[word] - 1;
             }
-
-            if (!_guard.FollowsLru)
-            {
-                return oldest;
-            }
-
-            candidate = candidate is null || oldest.LastUse < candidate.LastUse ? oldest : candidate;
         }
 
-        return candidate;
+        return null;
+    }
+
+    /// <summary>The longest unused block: all of the oldest age were used before those of the next.</summary>
+    private T? LeastRecentlyUsed()
+    {
+        for (var age = ReuseHazard.Ages - 1; age >= 0; age--)
+        {
+            T? longest = null;
+            for (var classes = _byAge[age]; classes != 0; classes &= classes - 1)
+            {
+                var number = BitOperations.TrailingZeroCount(classes);
+                if (Queue((number * ReuseHazard.Ages) + age).Oldest is not { } oldest)
+                {
+                    _byAge[age] &= ~(1ul << number);
+                }
+                else if (longest is null || oldest.LastUse < longest.LastUse)
+                {
+                    longest = oldest;
+                }
+            }
+
+            if (longest is not null)
+            {
+                return longest;
+            }
+        }
+
+        return null;
     }
 
     /// <summary>The queue of a cell, for a block that goes there now.</summary>
     private RetentionQueue<T> QueueFor(int cell)
     {
-        _emptyBefore = Math.Min(FirstRank(), _hazard.RankOf(cell));
+        FollowOrder();
+        var rank = _hazard.RankOf(cell);
+        _byRank[rank >> 6] |= 1ul << (rank & 63);
+        _byAge[cell % ReuseHazard.Ages] |= 1ul << (cell / ReuseHazard.Ages);
         return Queue(cell);
     }
 
-    private int FirstRank()
+    private void FollowOrder()
     {
-        if (_orderVersion != _hazard.OrderVersion)
+        if (_orderVersion == _hazard.OrderVersion)
         {
-            (_orderVersion, _emptyBefore) = (_hazard.OrderVersion, 0);
+            return;
         }
 
-        return _emptyBefore;
+        _orderVersion = _hazard.OrderVersion;
+        Array.Clear(_byRank);
+        for (var age = 0; age < ReuseHazard.Ages; age++)
+        {
+            for (var classes = _byAge[age]; classes != 0; classes &= classes - 1)
+            {
+                var rank = _hazard.RankOf((BitOperations.TrailingZeroCount(classes) * ReuseHazard.Ages) + age);
+                _byRank[rank >> 6] |= 1ul << (rank & 63);
+            }
+        }
     }
 
     /// <summary>Blocks that have become older go on to the next queue of their class.</summary>
     private void Advance(long now)
     {
-        if (!_hazard.Advance(now))
+        if (now < _advanceAt)
         {
             return;
         }
 
-        foreach (var cell in _hazard.LeastLikelyFirst)
+        _advanceAt = now + ReuseHazard.StepTicks;
+        var ages = _hazard.Advance(now);
+        while (ages != 0)
         {
-            var age = cell % ReuseHazard.Ages;
-            if (age == ReuseHazard.Ages - 1)
+            // The longest unused go first, so that a queue gets them in that order.
+            var age = BitOperations.Log2(ages);
+            ages &= ~(1ul << age);
+            for (var classes = _byAge[age]; classes != 0; classes &= classes - 1)
             {
-                continue;
-            }
+                var number = BitOperations.TrailingZeroCount(classes);
+                var queue = Queue((number * ReuseHazard.Ages) + age);
+                while (queue.Oldest is { } oldest && now - oldest.LastUse >= ReuseHazard.EndOf(age))
+                {
+                    MoveToNewest(oldest, QueueFor((number * ReuseHazard.Ages) + ReuseHazard.AgeOf(now - oldest.LastUse)));
+                }
 
-            while (Queue(cell).Oldest is { } oldest && now - oldest.LastUse >= ReuseHazard.EndOf(age))
-            {
-                MoveToNewest(oldest, QueueFor(cell - age + ReuseHazard.AgeOf(now - oldest.LastUse)));
+                if (queue.Oldest is null)
+                {
+                    _byAge[age] &= ~(1ul << number);
+                }
             }
         }
     }

@@ -1,10 +1,10 @@
-using System.Runtime.InteropServices;
+using System.Numerics;
 
 namespace KvMesh.Engine.Retention;
 
 /// <summary>
 /// The chance that a block is used again, by class and age. Every block that was used lately is followed through the ages until it is used again, whether it is
-/// still here or not: so what is learned does not depend on what was kept. At most <see cref="MaxFollowed"/> blocks, 48 bytes each and their place in a table.
+/// still here or not: so what is learned does not depend on what was kept (<see cref="FollowedBlocks"/>).
 /// </summary>
 internal sealed class ReuseHazard
 {
@@ -14,45 +14,42 @@ internal sealed class ReuseHazard
     /// <summary>Ages, two to each doubling: from a hundredth of a second to half a day.</summary>
     public const int Ages = 44;
 
+    public const int Classes = (MaxTurn + 1) * (MaxUses + 1);
+
     /// <summary>Classes by ages; the number of a cell is class × <see cref="Ages"/> + age.</summary>
     public const int Cells = Classes * Ages;
 
-    public const int MaxFollowed = 1 << 17;
-
-    private const int Classes = (MaxTurn + 1) * (MaxUses + 1);
-
     /// <summary>Steps of time in which blocks get older, also the end of the first age: 10 ms.</summary>
-    private const long StepTicks = 10 * TimeSpan.TicksPerMillisecond;
+    public const long StepTicks = 10 * TimeSpan.TicksPerMillisecond;
+
+    /// <summary>An age is looked through for blocks that leave it so many times until its end.</summary>
+    private const int LooksPerAge = 32;
 
     /// <summary>What was seen counts half after so many ages passed or ended.</summary>
     private const int EventsPerHalving = 1 << 20;
 
-    /// <summary>A new order after so many.</summary>
-    private const int EventsPerOrder = 16384;
+    /// <summary>A new order after so many at first, then after a quarter of those that were seen, and after so many at most.</summary>
+    private const int FirstOrder = 8192;
+    private const int EventsPerOrder = 1 << 15;
 
     /// <summary>Observations of the coarser estimate, all classes together or all of a turn, that a class's own weigh up.</summary>
     private const double PriorWeight = 100;
 
     private static readonly long[] Ends = [.. Enumerable.Range(0, Ages).Select(age => (long)(StepTicks * Math.Pow(2, age / 2.0)))];
 
-    private readonly Dictionary<ulong, int> _places = [];
-    private readonly List<Followed> _followed = [];
-    private readonly (int Oldest, int Newest)[] _byAge = new (int, int)[Ages];
+    private readonly FollowedBlocks _followed = new(Ages);
+    private readonly long[] _lookAt = new long[Ages];
     private readonly double[] _used = new double[Cells];
     private readonly double[] _passed = new double[Cells];
-    private readonly double[] _likelihoods = new double[Cells];
     private readonly int[] _order = [.. Enumerable.Range(0, Cells)];
     private readonly int[] _ranks = new int[Cells];
     private readonly bool[] _isSeen = new bool[Classes];
     private int _cells;
     private int _events;
-    private int _eventsToOrder;
+    private int _eventsToOrder = FirstOrder;
+    private int _eventsOfOrder = FirstOrder;
     private double _sumOfAges;
     private double _countOfAges;
-    private long _steppedAt;
-    private int _free = -1;
-
-    public ReuseHazard() => Array.Fill(_byAge, (-1, -1));
 
     /// <summary>Cells of all classes that were seen, those first whose blocks are least likely to be used within the horizon.</summary>
     public ReadOnlySpan<int> LeastLikelyFirst => _order.AsSpan(0, _cells);
@@ -67,32 +64,98 @@ internal sealed class ReuseHazard
 
     public static int AgeOf(long ticks)
     {
-        var age = ticks < StepTicks ? 0 : Math.Min(Ages - 1, 1 + (int)(2 * Math.Log2((double)ticks / StepTicks)));
-        while (age < Ages - 1 && ticks >= Ends[age])
-        {
-            age++;
-        }
-
-        return age;
+        var age = ticks < StepTicks ? 0 : Math.Min(Ages - 1, 1 + (2 * BitOperations.Log2((ulong)(ticks / StepTicks))));
+        return age < Ages - 1 && ticks >= Ends[age] ? age + 1 : age;
     }
+
+    public static int CellOf(int turn, int uses) => ClassOf(turn, uses) * Ages;
 
     /// <summary>Place of a cell in that order.</summary>
     public int RankOf(int cell) => _ranks[cell];
 
-    /// <summary>A block was used or came back. False: it was not followed.</summary>
-    public bool TryUse(ulong fingerprint, long now, out int turn, out int uses)
+    /// <summary>A block is used, or comes in. Of one that was used before its class is known better than who asks may know it.</summary>
+    /// <param name="fingerprint">The block.</param>
+    /// <param name="turn">Its turn, unless it is known.</param>
+    /// <param name="uses">Uses of it with this one, unless they are known.</param>
+    /// <param name="capacity">Blocks that are here.</param>
+    /// <param name="now">The time.</param>
+    public Reuse Use(ulong fingerprint, int turn, int uses, int capacity, long now)
     {
-        turn = uses = 0;
-        if (!_places.Remove(fingerprint, out var place))
+        var reuse = new Reuse { Turn = turn, Uses = uses };
+        _followed.ThinOut(capacity);
+        if (_followed.Follows(fingerprint))
         {
-            return false;
+            reuse.IsFollowed = true;
+            var place = _followed.Find(fingerprint);
+            if (place >= 0)
+            {
+                ref var known = ref _followed.At(place);
+                (reuse.IsKnown, reuse.WouldBeHere) = (true, known.IsInLru);
+                (reuse.Turn, reuse.Uses) = (known.Turn, Math.Min(known.Uses + 1, MaxUses));
+                Learn(known, now);
+                _followed.MoveToNewest(place);
+            }
+            else
+            {
+                if (_followed.Superfluous() is >= 0 and var oldest)
+                {
+                    _followed.Forget(oldest);
+                }
+
+                place = _followed.Add(fingerprint);
+            }
+
+            ref var followed = ref _followed.At(place);
+            (followed.UsedAt, followed.Turn, followed.Uses) = (now, (byte)reuse.Turn, (byte)reuse.Uses);
+            reuse.LruSize = _followed.SizeLru(capacity);
         }
 
-        ref var followed = ref At(place);
-        (turn, uses) = (followed.Turn, followed.Uses);
+        var number = ClassOf(reuse.Turn, reuse.Uses);
+        if (!_isSeen[number])
+        {
+            _isSeen[number] = true;
+            Order();
+        }
+
+        return reuse;
+    }
+
+    /// <summary>Time goes on: blocks that were not used pass to the next age. Ages whose queues have to follow, a bit for each.</summary>
+    public ulong Advance(long now)
+    {
+        var ages = 0ul;
+        for (var age = Ages - 2; age >= 0; age--)
+        {
+            if (now < _lookAt[age])
+            {
+                continue;
+            }
+
+            ages |= 1ul << age;
+            _lookAt[age] = now + Math.Max(StepTicks, Ends[age] / LooksPerAge);
+            while (_followed.OldestOf(age) is >= 0 and var place && now - _followed.At(place).UsedAt >= Ends[age])
+            {
+                _passed[CellOf(_followed.At(place).Turn, _followed.At(place).Uses) + age]++;
+                Count();
+                _followed.Pass(place);
+            }
+        }
+
+        if (_eventsToOrder <= 0)
+        {
+            _eventsOfOrder = Math.Min(EventsPerOrder, _eventsOfOrder + (_eventsOfOrder / 4));
+            _eventsToOrder = _eventsOfOrder;
+            Order();
+        }
+
+        return ages;
+    }
+
+    private void Learn(in FollowedBlocks.Followed followed, long now)
+    {
         var ticks = Math.Max(0, now - followed.UsedAt);
         var age = Math.Max(AgeOf(ticks), followed.Age);
-        var first = ClassOf(turn, uses) * Ages;
+        var first = CellOf(followed.Turn, followed.Uses);
         for (var passed = followed.Age; passed < age; passed++)
         {
             _passed[first + passed]++;
@@ -102,75 +165,6 @@ internal sealed class ReuseHazard
         _sumOfAges += ticks;
         _countOfAges++;
         Count();
-        Unlink(place);
-        followed.Newer = _free;
-        _free = place;
-        return true;
-    }
-
-    /// <summary>Follows a block from now on. Returns the cell of its class at age 0.</summary>
-    public int Start(ulong fingerprint, int turn, int uses, long now)
-    {
-        if (_places.ContainsKey(fingerprint))
-        {
-            TryUse(fingerprint, now, out _, out _);
-        }
-
-        if (_places.Count == MaxFollowed)
-        {
-            ForgetOldest();
-        }
-
-        var place = _free;
-        if (place >= 0)
-        {
-            _free = At(place).Newer;
-        }
-        else
-        {
-            place = _followed.Count;
-            _followed.Add(default);
-        }
-
-        At(place) = new Followed { Fingerprint = fingerprint, UsedAt = now, Turn = (byte)turn, Uses = (byte)uses };
-        _places.Add(fingerprint, place);
-        Link(place, age: 0);
-        var number = ClassOf(turn, uses);
-        if (!_isSeen[number])
-        {
-            _isSeen[number] = true;
-            Order();
-        }
-
-        return number * Ages;
-    }
-
-    /// <summary>Time goes on: blocks that were not used pass to the next age. True when queues by age have to follow.</summary>
-    public bool Advance(long now)
-    {
-        if (now - _steppedAt < StepTicks)
-        {
-            return false;
-        }
-
-        _steppedAt = now;
-        for (var age = Ages - 2; age >= 0; age--)
-        {
-            while (_byAge[age].Oldest is >= 0 and var place && now - At(place).UsedAt >= Ends[age])
-            {
-                _passed[(ClassOf(At(place).Turn, At(place).Uses) * Ages) + age]++;
-                Count();
-                Unlink(place);
-                Link(place, age + 1);
-            }
-        }
-
-        if (_eventsToOrder <= 0)
-        {
-            Order();
-        }
-
-        return true;
     }
 
     private static int ClassOf(int turn, int uses) => (turn * (MaxUses + 1)) + uses;
@@ -197,10 +191,11 @@ internal sealed class ReuseHazard
     /// <summary>Sorts the cells by the hazard that a block of theirs meets within the horizon.</summary>
     private void Order()
     {
-        _eventsToOrder = EventsPerOrder;
         _cells = 0;
         Span<double> ofAll = stackalloc double[Ages];
+        Span<double> ofTurn = stackalloc double[Ages];
         Span<double> cumulative = stackalloc double[Ages + 1];
+        Span<double> likelihoods = stackalloc double[Cells];
         for (var age = 0; age < Ages; age++)
         {
             var (used, seen) = Sum(age, 0, Classes);
@@ -209,30 +204,36 @@ internal sealed class ReuseHazard
 
         for (var number = 0; number < Classes; number++)
         {
+            if (number % (MaxUses + 1) == 0)
+            {
+                for (var age = 0; age < Ages; age++)
+                {
+                    var (used, seen) = Sum(age, number, MaxUses + 1);
+                    ofTurn[age] = (used + (PriorWeight * ofAll[age])) / (seen + PriorWeight);
+                }
+            }
+
             if (!_isSeen[number])
             {
                 continue;
             }
 
-            var turn = number / (MaxUses + 1);
             for (var age = 0; age < Ages; age++)
             {
-                var (used, seen) = Sum(age, turn * (MaxUses + 1), MaxUses + 1);
-                var ofTurn = (used + (PriorWeight * ofAll[age])) / (seen + PriorWeight);
                 var cell = (number * Ages) + age;
-                var own = (_used[cell] + (PriorWeight * ofTurn)) / (_used[cell] + _passed[cell] + PriorWeight);
+                var own = (_used[cell] + (PriorWeight * ofTurn[age])) / (_used[cell] + _passed[cell] + PriorWeight);
                 cumulative[age + 1] = cumulative[age] - Math.Log(1 - Math.Min(own, 0.999999));
             }
 
             for (var age = 0; age < Ages; age++)
             {
                 var from = age == 0 ? 0 : Ends[age - 1];
-                _likelihoods[(number * Ages) + age] = At(cumulative, from + HorizonTicks) - cumulative[age];
+                likelihoods[_cells] = At(cumulative, from + HorizonTicks) - cumulative[age];
                 _order[_cells++] = (number * Ages) + age;
             }
         }
 
-        _order.AsSpan(0, _cells).Sort((left, right) => _likelihoods[left].CompareTo(_likelihoods[right]));
+        likelihoods[.._cells].Sort(_order.AsSpan(0, _cells));
         for (var rank = 0; rank < _cells; rank++)
         {
             _ranks[_order[rank]] = rank;
@@ -261,71 +262,18 @@ internal sealed class ReuseHazard
         return (used, used + passed);
     }
 
-    private void ForgetOldest()
+    /// <summary>What was known of a block when it was used.</summary>
+    internal struct Reuse
     {
-        var age = Ages - 1;
-        while (_byAge[age].Oldest < 0)
-        {
-            age--;
-        }
+        public int Turn;
+        public int Uses;
 
-        var place = _byAge[age].Oldest;
-        _places.Remove(At(place).Fingerprint);
-        Unlink(place);
-        At(place).Newer = _free;
-        _free = place;
-    }
+        /// <summary>It was used before, here or not.</summary>
+        public bool IsKnown;
 
-    private ref Followed At(int place) => ref CollectionsMarshal.AsSpan(_followed)[place];
-
-    private void Link(int place, int age)
-    {
-        ref var followed = ref At(place);
-        ref var ends = ref _byAge[age];
-        (followed.Age, followed.Older, followed.Newer) = ((byte)age, ends.Newest, -1);
-        if (ends.Newest >= 0)
-        {
-            At(ends.Newest).Newer = place;
-        }
-        else
-        {
-            ends.Oldest = place;
-        }
-
-        ends.Newest = place;
-    }
-
-    private void Unlink(int place)
-    {
-        ref var followed = ref At(place);
-        ref var ends = ref _byAge[followed.Age];
-        if (followed.Newer >= 0)
-        {
-            At(followed.Newer).Older = followed.Older;
-        }
-        else
-        {
-            ends.Newest = followed.Older;
-        }
-
-        if (followed.Older >= 0)
-        {
-            At(followed.Older).Newer = followed.Newer;
-        }
-        else
-        {
-            ends.Oldest = followed.Newer;
-        }
-    }
-
-    private struct Followed
-    {
-        public ulong Fingerprint;
-        public long UsedAt;
-        public int Older;
-        public int Newer;
-        public byte Turn;
-        public byte Uses;
-        public byte Age;
+        /// <summary>It is one of the blocks of whom is known what LRU would hold, <see cref="LruSize"/> of them.</summary>
+        public bool IsFollowed;
+        public bool WouldBeHere;
+        public int LruSize;
     }
 }

@@ -33,13 +33,13 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
         for (var reference = 0ul; !guard.FollowsLru; reference++)
         {
             Assert.InRange(reference, 0ul, 20_000ul);
-            guard.Note(reference % 10, wasHere: false, capacity: 20);
+            guard.Note(wasHere: false, wouldBeHere: reference >= 10, size: 20);
         }
 
         for (var reference = 0ul; guard.FollowsLru; reference++)
         {
             Assert.InRange(reference, 0ul, 20_000ul);
-            guard.Note(reference % 10, wasHere: true, capacity: 20);
+            guard.Note(wasHere: true, wouldBeHere: true, size: 20);
         }
     }
 
@@ -49,7 +49,7 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
         var guard = new ShadowGuard();
         for (var reference = 0ul; reference < 200_000; reference++)
         {
-            guard.Note(reference % 10, wasHere: reference >= 10, capacity: 20);
+            guard.Note(wasHere: reference >= 10, wouldBeHere: reference >= 10, size: 20);
             Assert.False(guard.FollowsLru);
         }
     }
@@ -58,15 +58,15 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
     public void Hazards_are_learned_from_blocks_that_left_and_the_followed_are_bounded()
     {
         var hazard = new ReuseHazard();
-        for (var fingerprint = 0ul; fingerprint < ReuseHazard.MaxFollowed + 10; fingerprint++)
+        for (var fingerprint = 0ul; fingerprint < FollowedBlocks.MaxFollowed + 10; fingerprint++)
         {
-            hazard.Start(fingerprint, turn: 0, uses: 0, now: (long)fingerprint);
+            hazard.Use(fingerprint, turn: 0, uses: 0, capacity: 10, now: (long)fingerprint);
         }
 
-        Assert.False(hazard.TryUse(3, ReuseHazard.MaxFollowed, out _, out _));
-        hazard.Start(1ul << 40, turn: 3, uses: 2, now: TimeSpan.TicksPerSecond);
-        Assert.True(hazard.TryUse(1ul << 40, 61 * TimeSpan.TicksPerSecond, out var turn, out var uses));
-        Assert.Equal((3, 2), (turn, uses));
+        Assert.False(hazard.Use(3, turn: 1, uses: 0, capacity: 10, FollowedBlocks.MaxFollowed).IsKnown);
+        hazard.Use(1ul << 40, turn: 3, uses: 2, capacity: 10, now: TimeSpan.TicksPerSecond);
+        var reuse = hazard.Use(1ul << 40, turn: 0, uses: 0, capacity: 10, now: 61 * TimeSpan.TicksPerSecond);
+        Assert.Equal((true, 3, 3), (reuse.IsKnown, reuse.Turn, reuse.Uses));
         Assert.Equal(60 * TimeSpan.TicksPerSecond, hazard.HorizonTicks);
     }
 
