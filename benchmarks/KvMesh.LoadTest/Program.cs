@@ -9,6 +9,7 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     CapacityVerb.Create(),
     EncodingVerb.Create(),
     ModelVerb.Create(),
+    TtftVerb.Create(),
     QualityVerb.Create(),
     RespVerb.Create(),
     RespVerb.CreatePeers(),

@@ -41,6 +41,9 @@ internal sealed record KvMeshSettings
     /// <summary>Codecs of blocks on disk.</summary>
     public string DiskCodecs { get; init; } = "raw";
 
+    /// <summary>Whether clients on this machine may share its memory; without, all bytes go over sockets.</summary>
+    public bool Unix { get; init; } = true;
+
     /// <summary>Processors that encoding may take, in RAM and, up to one, for the disk.</summary>
     public double EncodeShare { get; init; } = 0.5;
 }
@@ -139,6 +142,7 @@ internal sealed class KvMeshProcess : ServerProcess
         var root = new Dictionary<string, object>
         {
             ["Engine"] = engine,
+            ["Unix"] = new Dictionary<string, object> { ["Enabled"] = settings.Unix },
             ["Codecs"] = new Dictionary<string, object> { ["Host"] = settings.HostCodecs, ["Disk"] = settings.DiskCodecs },
         };
         if (settings.CongestionControl.Length > 0)
@@ -172,7 +176,7 @@ internal sealed class KvMeshProcess : ServerProcess
             {
                 NativePort = PortOf(report, "native");
                 _report = report;
-                UnixSocket = report.GetProperty("unixSocket").GetString() ?? "";
+                UnixSocket = report.TryGetProperty("unixSocket", out var unix) ? unix.GetString() ?? "" : "";
                 Http = new Uri(report.GetProperty("http").GetString()!);
                 DrainOutput();
                 return;

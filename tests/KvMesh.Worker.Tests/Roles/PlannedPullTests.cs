@@ -1,4 +1,5 @@
 using KvMesh.Cluster;
+using KvMesh.LoadTest.Faults.Networks;
 using KvMesh.TestKit;
 using KvMesh.Worker.Roles;
 using KvMesh.Worker.Serving;

@@ -1,21 +1,26 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
-namespace KvMesh.Worker.Tests.Roles;
+namespace KvMesh.LoadTest.Faults.Networks;
 
-/// <summary>A way to a port over which answers come at a rate of so many bytes a second, that of all connections together.</summary>
+/// <summary>A way to a port of this machine over which answers come at so many bytes a second, all connections together.</summary>
 internal sealed class SlowLink : IAsyncDisposable
 {
+    /// <summary>Shorter waits are added up: timers are not that exact.</summary>
+    private static readonly TimeSpan LeastWait = TimeSpan.FromMilliseconds(2);
+
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly ConcurrentBag<TcpClient> _clients = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _turn = new(1);
     private readonly int _port;
-    private readonly int _bytesPerSecond;
+    private readonly double _bytesPerSecond;
     private readonly Task _accepting;
+    private long _free = Stopwatch.GetTimestamp();
 
-    public SlowLink(int port, int bytesPerSecond)
+    public SlowLink(int port, double bytesPerSecond)
     {
         (_port, _bytesPerSecond) = (port, bytesPerSecond);
         _listener.Start();
@@ -47,24 +52,29 @@ internal sealed class SlowLink : IAsyncDisposable
                 _clients.Add(near);
                 _clients.Add(far);
                 await far.ConnectAsync(IPAddress.Loopback, _port, _stop.Token);
-                _ = PassAsync(near, far, (_, _) => Task.CompletedTask);
-                _ = PassAsync(far, near, WaitAsync);
+                _ = PassAsync(near, far, isSlow: false);
+                _ = PassAsync(far, near, isSlow: true);
             }
         }
         catch (Exception exception) when (exception is OperationCanceledException or SocketException)
         {
-            // The test is over.
+            // It ends.
         }
     }
 
-    private async Task PassAsync(TcpClient from, TcpClient to, Func<int, CancellationToken, Task> wait)
+    private async Task PassAsync(TcpClient from, TcpClient to, bool isSlow)
     {
-        var buffer = new byte[2048];
+        // A hundredth of a second of the link.
+        var buffer = new byte[(int)Math.Clamp(_bytesPerSecond / 100, 2 << 10, 256 << 10)];
         try
         {
             while (await from.GetStream().ReadAsync(buffer, _stop.Token) is var count and > 0)
             {
-                await wait(count, _stop.Token);
+                if (isSlow)
+                {
+                    await WaitAsync(count);
+                }
+
                 await to.GetStream().WriteAsync(buffer.AsMemory(0, count), _stop.Token);
             }
         }
@@ -74,12 +84,18 @@ internal sealed class SlowLink : IAsyncDisposable
         }
     }
 
-    private async Task WaitAsync(int bytes, CancellationToken cancellationToken)
+    /// <summary>Waits until the link has carried these bytes, behind those that came before.</summary>
+    private async Task WaitAsync(int bytes)
     {
-        await _turn.WaitAsync(cancellationToken);
+        await _turn.WaitAsync(_stop.Token);
         try
         {
-            await Task.Delay(TimeSpan.FromSeconds((double)bytes / _bytesPerSecond), TimeProvider.System, cancellationToken);
+            _free = Math.Max(_free, Stopwatch.GetTimestamp()) + (long)(bytes / _bytesPerSecond * Stopwatch.Frequency);
+            var wait = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), _free);
+            if (wait >= LeastWait)
+            {
+                await Task.Delay(wait, TimeProvider.System, _stop.Token);
+            }
         }
         finally
         {
