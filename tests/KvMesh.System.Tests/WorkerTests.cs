@@ -1,7 +1,6 @@
-using System.Net;
-using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using KvMesh.System.Tests.Workers;
 using KvMesh.TestKit;
 using KvMesh.Worker.Tests.Model;
 
@@ -17,12 +16,12 @@ public sealed class WorkerTests
     public async Task A_worker_of_its_own_answers_and_the_second_time_from_its_cache()
     {
         using var model = NewModel();
-        await using var worker = await StartAsync(model);
+        await using var worker = await WorkerProcess.StartAsync(model);
         var first = await CompleteAsync(worker);
         var second = await CompleteAsync(worker);
-        Assert.Equal(0, CachedTokens(first));
-        Assert.True(CachedTokens(second) > 0);
-        Assert.Equal(TextOf(first), TextOf(second));
+        Assert.Equal(0, SeededCompletions.CachedOf(first));
+        Assert.True(SeededCompletions.CachedOf(second) > 0);
+        Assert.Equal(SeededCompletions.TextOf(first), SeededCompletions.TextOf(second));
         Assert.Contains("kvmesh_worker_requests_total{outcome=\"ok\"} 2", await worker.Client.GetStringAsync(new Uri("/metrics", UriKind.Relative)), StringComparison.Ordinal);
         Assert.Equal(0, await worker.StopAsync());
     }
@@ -34,22 +33,22 @@ public sealed class WorkerTests
         folders.WaitForBlocks("30s");
         await using var node = await NodeProcess.StartAsync(folders);
         using var model = NewModel();
-        await using var one = await StartAsync(model, "--node", node.Addresses.NativeEndpoint);
-        await using var other = await StartAsync(model, "--node", node.Addresses.NativeEndpoint);
-        await Eventually.Holds(async () => await IsConnectedAsync(one) && await IsConnectedAsync(other), "both workers at their node");
+        await using var one = await WorkerProcess.StartAsync(model, "--node", node.Addresses.NativeEndpoint);
+        await using var other = await WorkerProcess.StartAsync(model, "--node", node.Addresses.NativeEndpoint);
+        await Eventually.Holds(async () => await one.HasReachedAsync() && await other.HasReachedAsync(), "both workers at their node");
         var first = await CompleteAsync(one);
 
         // Blocks are published behind the answer: the same prompt comes until they are there, each time with another beginning of its own cache.
         var second = first;
         await Eventually.Holds(async () =>
         {
-            await using var fresh = await StartAsync(model, "--node", node.Addresses.NativeEndpoint);
-            await Eventually.Holds(() => IsConnectedAsync(fresh), "a fresh worker at its node");
+            await using var fresh = await WorkerProcess.StartAsync(model, "--node", node.Addresses.NativeEndpoint);
+            await Eventually.Holds(fresh.HasReachedAsync, "a fresh worker at its node");
             second = await CompleteAsync(fresh);
-            return CachedTokens(second) > 0;
+            return SeededCompletions.CachedOf(second) > 0;
         }, "a prompt whose blocks came from the node");
-        Assert.Equal(TextOf(first), TextOf(second));
-        Assert.Equal(TextOf(first), TextOf(await CompleteAsync(other)));
+        Assert.Equal(SeededCompletions.TextOf(first), SeededCompletions.TextOf(second));
+        Assert.Equal(SeededCompletions.TextOf(first), SeededCompletions.TextOf(await CompleteAsync(other)));
         Assert.Equal(0, await one.StopAsync());
         Assert.Equal(0, await other.StopAsync());
     }
@@ -80,51 +79,5 @@ public sealed class WorkerTests
         return model;
     }
 
-    private static async Task<WorkerProcess> StartAsync(TestModel model, params string[] arguments)
-    {
-        var process = NodeProcess.Run(["worker", "--json", "--model", model.Path, "--http", "127.0.0.1:0", "--name", "tiny", "--threads", "1", .. arguments]);
-        try
-        {
-            var line = await process.WaitForLineAsync(text => text.StartsWith('{'), "the line with the address", Eventually.Patience);
-            return new WorkerProcess(process, new Uri(JsonElement.Parse(line).GetProperty("http").GetString()!));
-        }
-        catch
-        {
-            await process.DisposeAsync();
-            throw;
-        }
-    }
-
-    private static async Task<bool> IsConnectedAsync(WorkerProcess worker) =>
-        (await worker.Client.GetStringAsync(new Uri("/health", UriKind.Relative))).Contains("\"node\":\"reached\"", StringComparison.Ordinal);
-
-    private static async Task<JsonElement> CompleteAsync(WorkerProcess worker)
-    {
-        using var response = await worker.Client.PostAsJsonAsync(
-            new Uri("/v1/completions", UriKind.Relative), new JsonObject { ["prompt"] = Prompt, ["max_tokens"] = 8, ["temperature"] = 0 });
-        var text = await response.Content.ReadAsStringAsync();
-        Assert.True(response.StatusCode == HttpStatusCode.OK, text);
-        return JsonElement.Parse(text);
-    }
-
-    private static int CachedTokens(JsonElement answer) => answer.GetProperty("usage").GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32();
-
-    private static string? TextOf(JsonElement answer) => answer.GetProperty("choices")[0].GetProperty("text").GetString();
-
-    private sealed class WorkerProcess(ChildProcess process, Uri address) : IAsyncDisposable
-    {
-        public HttpClient Client { get; } = new() { BaseAddress = address, Timeout = Eventually.Patience };
-
-        public async Task<int> StopAsync()
-        {
-            await process.SignalAsync("TERM");
-            return await process.WaitForExitAsync(Eventually.Patience);
-        }
-
-        public ValueTask DisposeAsync()
-        {
-            Client.Dispose();
-            return process.DisposeAsync();
-        }
-    }
+    private static Task<JsonElement> CompleteAsync(WorkerProcess worker) => worker.CompleteAsync(new JsonObject { ["prompt"] = Prompt, ["max_tokens"] = 8, ["temperature"] = 0 });
 }
