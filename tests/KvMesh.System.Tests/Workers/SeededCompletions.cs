@@ -9,7 +9,7 @@ namespace KvMesh.System.Tests.Workers;
 
 /// <summary>
 /// A small random model of which each token is one letter, so that a text is its tokens, and requests whose prompts share beginnings. What they must be answered
-/// is asked of a worker without a node whose blocks are longer than any request: it keeps nothing. KVMESH_IDENTITY_REQUESTS sets how many there are.
+/// is asked of a worker without a node whose blocks are longer than any request: it keeps nothing. IDENTITY_REQUESTS sets how many there are.
 /// </summary>
 public sealed class SeededCompletions : IAsyncLifetime
 {
@@ -21,7 +21,7 @@ public sealed class SeededCompletions : IAsyncLifetime
     private readonly ConcurrentDictionary<string, string> _expected = new();
     private WorkerProcess _plain = null!;
 
-    public int Count { get; } = int.Parse(Environment.GetEnvironmentVariable("KVMESH_IDENTITY_REQUESTS") ?? "8", CultureInfo.InvariantCulture);
+    public int Count { get; } = int.Parse(Environment.GetEnvironmentVariable("IDENTITY_REQUESTS") ?? "8", CultureInfo.InvariantCulture);
 
     internal TestModel Model { get; } = NewModel();
 
