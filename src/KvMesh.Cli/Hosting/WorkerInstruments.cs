@@ -23,6 +23,8 @@ internal static class WorkerInstruments
         Count("kvmesh.worker.announced.blocks", "{block}", "Blocks of the worker's memory that its node was told of.", figures => figures.Mesh.AnnouncedBlocks);
         Count("kvmesh.worker.handed_over.blocks", "{block}", "Parts of those that the node took.", figures => figures.Mesh.HandedOverBlocks);
         Count("kvmesh.worker.forgotten.blocks", "{block}", "Blocks that the worker let go because they were removed in the mesh.", figures => figures.Mesh.ForgottenBlocks);
+        Count("kvmesh.worker.parked_sequences", "{sequence}", "Answers behind which their sequence was parked.", figures => figures.Mesh.ParkedSequences);
+        Count("kvmesh.worker.unkept_sequences", "{sequence}", "Answers whose sequence was not kept.", figures => figures.Mesh.UnkeptSequences);
 
         void Count(string name, string unit, string description, Func<WorkerFigures, long> figure) =>
             meter.CreateObservableCounter(name, () => figure(read()), unit, description);

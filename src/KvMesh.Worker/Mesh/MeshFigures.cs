@@ -32,6 +32,12 @@ public readonly record struct MeshFigures
 
     /// <summary>Blocks that the worker let go because they were removed in the mesh.</summary>
     public long ForgottenBlocks { get; init; }
+
+    /// <summary>Answers behind which the sequence that they belong to was parked with all its blocks.</summary>
+    public long ParkedSequences { get; init; }
+
+    /// <summary>Answers whose sequence was not kept: the mesh was away, refused, or gave it to another worker meanwhile.</summary>
+    public long UnkeptSequences { get; init; }
 }
 
 /// <summary>Counts for <see cref="MeshFigures"/>. Any thread.</summary>

@@ -71,9 +71,13 @@ public sealed class WorkerRuntime : IAsyncDisposable
             ? new PageHolder(pages, _parts, _links[0], options.HandOvers, _counters, options.Logging.CreateLogger<PageHolder>())
             : null;
         _engine = new GenerationEngine(model, new BlockPool(format, pages), serving, source, _publisher);
+        Generator = _publisher is null
+            ? _engine
+            : new SequencedGenerator(
+                _engine, _parts, options.BlockTokens, _links[0], _publisher, options.SectionTimeout, _counters, options.Time, options.Logging.CreateLogger<SequencedGenerator>());
     }
 
-    public IGenerator Generator => _engine;
+    public IGenerator Generator { get; }
 
     public ModelConfig Config => _model.Config;
 
