@@ -118,7 +118,15 @@ public sealed class SeededCompletions : IAsyncLifetime
     {
         var model = new TestModel(new TestShape("letters")
         {
-            Vocabulary = 128, Hidden = 96, Heads = 6, KvHeads = 2, HeadChannels = 24, Intermediate = 208, Layers = 4, MaxTokens = Positions, Element = "BF16",
+            Vocabulary = 128,
+            Hidden = 96,
+            Heads = 6,
+            KvHeads = 2,
+            HeadChannels = 24,
+            Intermediate = 208,
+            Layers = 4,
+            MaxTokens = Positions,
+            Element = "BF16",
         });
         File.WriteAllText(Path.Combine(model.Path, "tokenizer.json"), TokenizerFile.Of().Json().ToJsonString());
         return model;
