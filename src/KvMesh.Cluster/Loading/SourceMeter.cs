@@ -1,8 +1,9 @@
 namespace KvMesh.Cluster.Loading;
 
 /// <summary>
-/// What a source delivers, as far as it was seen: the time to the first byte, and the time of a byte after it. New reads count for more than old ones. What a
-/// source was slow at is forgiven in time: from a source that seems slow little is fetched, and so nothing would tell that it is fast again. Any thread.
+/// What a source delivers, as far as it was seen: the time to the first byte, and the time of a byte after it. The first read tells more than any assumption; new
+/// ones count for more than old ones. What a source was slow at is forgiven in time: from one that seems slow little is fetched, and so nothing would tell that it is fast again.
+/// Any thread.
 /// </summary>
 public sealed class SourceMeter(string name, SourceKind kind, double assumedBytesPerSecond, TimeSpan assumedLatency, TimeProvider time)
 {
@@ -21,6 +22,7 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
     private long _measured = time.GetTimestamp();
     private double _latencySeconds = assumedLatency.TotalSeconds;
     private long _queuedBytes;
+    private bool _isMeasured;
 
     /// <summary>The source as a plan takes it.</summary>
     public LoadSource Current
@@ -57,7 +59,8 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
             if (received > 0 && transfer > TimeSpan.Zero && (received >= WorthwhileBytes || transfer >= WorthwhileTime))
             {
                 _secondsPerByte = Forgiven();
-                _secondsPerByte += NewShare * ((transfer.TotalSeconds / received) - _secondsPerByte);
+                _secondsPerByte += (_isMeasured ? NewShare : 1) * ((transfer.TotalSeconds / received) - _secondsPerByte);
+                _isMeasured = true;
                 _measured = time.GetTimestamp();
             }
         }

@@ -5,7 +5,7 @@ using KvMesh.Worker.Model.Files;
 namespace KvMesh.Worker.Serving;
 
 /// <summary>
-/// How fast this worker computes prompts, as far as it was seen: what a pass took against the work in it (<see cref="PrefillRate.Of"/>). New passes count for more
+/// How fast this worker computes prompts, as far as it was seen: what a pass took against the work in it (<see cref="PrefillRate.Of"/>). The first pass tells more than any assumption; new passes count for more
 /// than old ones. One thread notes; any may look.
 /// </summary>
 internal sealed class PrefillMeter(ModelConfig config)
@@ -20,6 +20,7 @@ internal sealed class PrefillMeter(ModelConfig config)
 
     private readonly PrefillRate _work = PrefillRate.Of(config.Layers, config.Hidden, flopsPerSecond: 1);
     private double _flopsPerSecond = AssumedFlopsPerSecond;
+    private bool _isMeasured;
 
     public PrefillRate Current
     {
@@ -42,7 +43,8 @@ internal sealed class PrefillMeter(ModelConfig config)
 
         if (tokens >= WorthwhileTokens && elapsed > TimeSpan.Zero)
         {
-            Volatile.Write(ref _flopsPerSecond, _flopsPerSecond + (NewShare * ((work / elapsed.TotalSeconds) - _flopsPerSecond)));
+            Volatile.Write(ref _flopsPerSecond, _flopsPerSecond + ((_isMeasured ? NewShare : 1) * ((work / elapsed.TotalSeconds) - _flopsPerSecond)));
+            _isMeasured = true;
         }
     }
 }
