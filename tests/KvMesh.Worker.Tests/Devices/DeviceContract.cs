@@ -8,9 +8,11 @@ public abstract class DeviceContract : IDisposable
 {
     private const int PageBytes = 4096;
 
-    private IDevice? _device;
+    private readonly Lazy<IDevice> _device;
 
-    private protected IDevice Device => _device ??= Create();
+    protected DeviceContract() => _device = new(Create);
+
+    private protected IDevice Device => _device.Value;
 
     [Fact]
     public void Copies_to_the_device_and_back()
@@ -335,7 +337,11 @@ public abstract class DeviceContract : IDisposable
 
     public void Dispose()
     {
-        _device?.Dispose();
+        if (_device.IsValueCreated)
+        {
+            _device.Value.Dispose();
+        }
+
         GC.SuppressFinalize(this);
     }
 
