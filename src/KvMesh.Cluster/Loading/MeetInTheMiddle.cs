@@ -133,6 +133,15 @@ public sealed class MeetInTheMiddle
         }
     }
 
+    /// <summary>Whether the worker computes the block when it comes to it.</summary>
+    public bool IsToCompute(int block)
+    {
+        lock (_lock)
+        {
+            return !_followsPlan || !_isLoading || _sources[block] == PlannedBlock.Computed;
+        }
+    }
+
     /// <summary>A block is there. False: it was before, and these bytes are not needed.</summary>
     public bool Complete(int block)
     {
@@ -167,5 +176,4 @@ public sealed class MeetInTheMiddle
         }
     }
 
-    private bool IsToCompute(int block) => !_followsPlan || !_isLoading || _sources[block] == PlannedBlock.Computed;
 }

@@ -25,6 +25,7 @@ internal static class PlanTrace
         activity.SetTag("kvmesh.plan.worker_free_s", input.WorkerFreeIn.TotalSeconds);
         activity.SetTag("kvmesh.plan.seconds_per_token", input.Prefill.SecondsPerToken);
         activity.SetTag("kvmesh.plan.seconds_per_squared_token", input.Prefill.SecondsPerSquaredToken);
+        activity.SetTag("kvmesh.plan.seconds_per_pass", input.Prefill.SecondsPerPass);
         if (input.Deadline != Timeout.InfiniteTimeSpan)
         {
             activity.SetTag("kvmesh.plan.deadline_s", input.Deadline.TotalSeconds);

@@ -25,9 +25,12 @@ public sealed record ReadInput
     /// <summary>A block that arrives later than this is a miss. <see cref="Timeout.InfiniteTimeSpan"/>: no fetch is too late.</summary>
     public TimeSpan Deadline { get; init; } = Timeout.InfiniteTimeSpan;
 
+    /// <summary>Whether a pass computes what is behind the prefix in any case: what is computed up to the prefix's end is computed with it.</summary>
+    public bool GoesOn { get; init; }
+
     /// <summary>
-    /// What computing must save against fetching all: below it everything is fetched, for rates are not known that well, and computing keeps the worker from
-    /// what else it has to do.
+    /// What a plan must save against fetching all, and then against computing all: below it everything is fetched, or computed, for rates are not known that well,
+    /// and computing keeps the worker from what else it has to do.
     /// </summary>
     public TimeSpan LeastSaving { get; init; }
 
@@ -40,6 +43,7 @@ public sealed record ReadInput
         Require(!Sources.IsDefault && Sources.Length is >= 1 and <= MaxSources, "Sources.Length", Sources.IsDefault ? 0 : Sources.Length, $"1 to {MaxSources}");
         Require(IsPositive(Prefill.SecondsPerToken), "Prefill.SecondsPerToken", Prefill.SecondsPerToken, "more than 0 and finite");
         Require(double.IsFinite(Prefill.SecondsPerSquaredToken) && Prefill.SecondsPerSquaredToken >= 0, "Prefill.SecondsPerSquaredToken", Prefill.SecondsPerSquaredToken, "at least 0 and finite");
+        Require(double.IsFinite(Prefill.SecondsPerPass) && Prefill.SecondsPerPass >= 0, "Prefill.SecondsPerPass", Prefill.SecondsPerPass, "at least 0 and finite");
         Require(WorkerFreeIn >= TimeSpan.Zero, nameof(WorkerFreeIn), WorkerFreeIn, "at least 0");
         Require(Deadline >= TimeSpan.Zero || Deadline == Timeout.InfiniteTimeSpan, nameof(Deadline), Deadline, "at least 0, or infinite");
         Require(LeastSaving >= TimeSpan.Zero, nameof(LeastSaving), LeastSaving, "at least 0");

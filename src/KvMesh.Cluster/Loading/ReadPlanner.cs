@@ -47,7 +47,8 @@ public static class ReadPlanner
     private static bool[] Best(ReadInput input)
     {
         var search = new Search(input);
-        search.Try(static _ => true);
+        search.Try(block => input.Blocks[block].Bytes > 0);
+        var computeAll = search.LastTotal;
         search.Try(static _ => false);
         var fetchAll = search.LastTotal;
         var mayFetchAll = search.LastIsInTime;
@@ -59,7 +60,10 @@ public static class ReadPlanner
         var met = MeetForecast.Computed(input);
         search.Try(block => met[block]);
         search.Refine();
-        return mayFetchAll && fetchAll - search.BestTotal < input.LeastSaving.TotalSeconds ? new bool[input.Blocks.Length] : search.Best;
+        bool IsAsGood(double total) => total - search.BestTotal < input.LeastSaving.TotalSeconds;
+        return mayFetchAll && IsAsGood(fetchAll) ? new bool[input.Blocks.Length]
+            : IsAsGood(computeAll) ? [.. input.Blocks.Select(block => block.Bytes > 0)]
+            : search.Best;
     }
 
     /// <summary>The first block, and those whose sources are others than the block's before.</summary>

@@ -2,7 +2,7 @@ namespace KvMesh.Cluster.Loading;
 
 /// <summary>
 /// What a source delivers, as far as it was seen: the time to the first byte, and the time of a byte after it. The first read tells more than any assumption; new
-/// ones count for more than old ones. What a source was slow at is forgiven in time: from one that seems slow little is fetched, and so nothing would tell that it is fast again.
+/// ones count for more than old ones; what was asked for and does not come tells that it is slow before it comes. What a source was slow at is forgiven in time: from one that seems slow little is fetched, and so nothing would tell that it is fast again.
 /// Any thread.
 /// </summary>
 public sealed class SourceMeter(string name, SourceKind kind, double assumedBytesPerSecond, TimeSpan assumedLatency, TimeProvider time)
@@ -20,6 +20,7 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
     private readonly Lock _lock = new();
     private double _secondsPerByte = 1 / assumedBytesPerSecond;
     private long _measured = time.GetTimestamp();
+    private long _waiting = time.GetTimestamp();
     private double _latencySeconds = assumedLatency.TotalSeconds;
     private long _queuedBytes;
     private bool _isMeasured;
@@ -31,7 +32,19 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
         {
             lock (_lock)
             {
-                return new LoadSource(name, kind, 1 / Forgiven(), TimeSpan.FromSeconds(_latencySeconds)) { QueuedBytes = _queuedBytes };
+                return new LoadSource(name, kind, 1 / Math.Max(Forgiven(), Waited()), TimeSpan.FromSeconds(_latencySeconds)) { QueuedBytes = _queuedBytes };
+            }
+        }
+    }
+
+    /// <summary>Whether anything told its bandwidth yet.</summary>
+    public bool IsMeasured
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _isMeasured;
             }
         }
     }
@@ -41,6 +54,7 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
     {
         lock (_lock)
         {
+            _waiting = _queuedBytes == 0 ? time.GetTimestamp() : _waiting;
             _queuedBytes += bytes;
         }
     }
@@ -55,6 +69,7 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
         lock (_lock)
         {
             _queuedBytes = Math.Max(0, _queuedBytes - asked);
+            _waiting = time.GetTimestamp();
             _latencySeconds += NewShare * (Math.Max(0, firstByte.TotalSeconds) - _latencySeconds);
             if (received > 0 && transfer > TimeSpan.Zero && (received >= WorthwhileBytes || transfer >= WorthwhileTime))
             {
@@ -65,6 +80,10 @@ public sealed class SourceMeter(string name, SourceKind kind, double assumedByte
             }
         }
     }
+
+    /// <summary>Seconds of a byte if all that is waited for came now; it did not.</summary>
+    private double Waited() =>
+        _queuedBytes > 0 && time.GetElapsedTime(_waiting) is var waited && waited >= WorthwhileTime + TimeSpan.FromSeconds(_latencySeconds) ? waited.TotalSeconds / _queuedBytes : 0;
 
     private double Forgiven() => Math.Min(_secondsPerByte, Math.Max(1 / assumedBytesPerSecond, _secondsPerByte * Math.Pow(0.5, time.GetElapsedTime(_measured) / Forgiveness)));
 }

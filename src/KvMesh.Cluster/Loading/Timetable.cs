@@ -2,7 +2,7 @@ namespace KvMesh.Cluster.Loading;
 
 /// <summary>
 /// Works out when each block is there if some are computed and the others fetched. Sources deliver side by side, each one block after the other; the worker
-/// computes in chain order, and a block only when everything before it is there. Reused from candidate to candidate of one plan.
+/// computes in chain order, a stretch of blocks in a pass, and a block only when everything before it is there. Reused from candidate to candidate of one plan.
 /// </summary>
 internal sealed class Timetable
 {
@@ -34,7 +34,7 @@ internal sealed class Timetable
 
     public double[] Ends { get; }
 
-    /// <summary>When all blocks are there.</summary>
+    /// <summary>When all blocks are there; with the pass behind them, if there is one that computes none of them.</summary>
     public double Total { get; private set; }
 
     /// <summary>When the last computed block is there; 0 when none is computed.</summary>
@@ -123,12 +123,13 @@ internal sealed class Timetable
             if (Sources[block] == PlannedBlock.Computed)
             {
                 Begins[block] = Math.Max(free, before);
-                Ends[block] = ComputeEnd = free = Begins[block] + _computeSeconds[block];
+                var isNewPass = block == 0 || Sources[block - 1] != PlannedBlock.Computed;
+                Ends[block] = ComputeEnd = free = Begins[block] + _computeSeconds[block] + (isNewPass ? _input.Prefill.SecondsPerPass : 0);
             }
 
             before = Math.Max(before, Ends[block]);
         }
 
-        Total = before;
+        Total = before + (_input.GoesOn && Sources[^1] != PlannedBlock.Computed ? _input.Prefill.SecondsPerPass : 0);
     }
 }

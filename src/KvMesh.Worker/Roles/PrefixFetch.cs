@@ -85,7 +85,10 @@ internal sealed class PrefixFetch : IPrefixFetch
                 var (matched, elsewhere, latency) = await MatchAsync(client).ConfigureAwait(false);
                 Change(() => _meshBlocks = matched);
                 await PullAsync(client, matched, elsewhere, latency).ConfigureAwait(false);
-                await DelegateAsync().ConfigureAwait(false);
+                if (ReadyBlocks >= MeshBlocks)
+                {
+                    await DelegateAsync().ConfigureAwait(false);
+                }
             }
         }
         catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
@@ -129,7 +132,7 @@ internal sealed class PrefixFetch : IPrefixFetch
         finally
         {
             _pull = null;
-            Change(() => _ready = Math.Max(_ready, pull.Ready));
+            Change(() => (_ready, _meshBlocks) = (Math.Max(_ready, pull.Ready), pull.Found));
         }
     }
 

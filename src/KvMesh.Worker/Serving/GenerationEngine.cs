@@ -256,11 +256,11 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         request.Pages = new SequencePages(_pool.Format, blocks, chain);
         if (_source is not null && (request.IsPrefill || blocks.Shared < request.SharableBlocks))
         {
-            request.Fetch = _source.Begin(request.Pages, request.SharableBlocks, mayDelegate: !request.IsPrefill, Outlook(), () => _wake.Set());
+            request.Fetch = _source.Begin(request.Pages, request.SharableBlocks, mayDelegate: !request.IsPrefill, Outlook(request), () => _wake.Set());
         }
         else
         {
-            request.MeshBlocks = blocks.Shared;
+            request.Pages.MeshBlocks = blocks.Shared;
             Start(request, blocks.Shared);
         }
 
@@ -268,11 +268,11 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
     }
 
     /// <summary>How soon a prompt that comes now would be computed.</summary>
-    private PrefillOutlook Outlook()
+    private PrefillOutlook Outlook(ServedRequest request)
     {
         var rate = _meter.Current;
-        var before = _running.Where(request => request.Fetch is null && !request.IsDone).Sum(request => rate.Seconds(request.Position, request.Position + request.Missing));
-        return new PrefillOutlook(rate, TimeSpan.FromSeconds(before));
+        var before = _running.Where(other => other.Fetch is null && !other.IsDone).Sum(other => rate.Seconds(other.Position, other.Position + other.Missing));
+        return new PrefillOutlook(rate, TimeSpan.FromSeconds(before), GoesOn: !request.IsPrefill);
     }
 
     /// <summary>Goes on with a request whose fetch is over.</summary>
@@ -287,7 +287,7 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         {
             var pages = request.Pages!;
             request.Fetch = null;
-            request.MeshBlocks = fetch.MeshBlocks;
+            pages.MeshBlocks = fetch.MeshBlocks;
             pages.Awaited = null;
 
             // A pass that waited for the last layers has filled blocks behind them, which are kept behind them only.
@@ -316,9 +316,9 @@ public sealed class GenerationEngine : IGenerator, IAsyncDisposable
         }
 
         // What is here and not in the mesh was lost there.
-        for (var layer = 0; layer < pages.Format.Layers && request.MeshBlocks < readyBlocks; layer++)
+        for (var layer = 0; layer < pages.Format.Layers && pages.MeshBlocks < readyBlocks; layer++)
         {
-            pages.Sink?.Publish(pages, request.MeshBlocks, readyBlocks - request.MeshBlocks, layer);
+            pages.Sink?.Publish(pages, pages.MeshBlocks, readyBlocks - pages.MeshBlocks, layer);
         }
 
         if (request.Missing <= 0)

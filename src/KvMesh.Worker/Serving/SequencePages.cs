@@ -34,6 +34,9 @@ internal sealed class SequencePages : IKvPages, IDisposable
     /// <summary>Who takes blocks that the next pass fills; null: nobody.</summary>
     public IChainSink? Sink { get; set; }
 
+    /// <summary>Blocks from the first on that the mesh has, as far as is known: they are not published.</summary>
+    public int MeshBlocks { get; set; }
+
     /// <summary>Blocks that the next pass fills.</summary>
     public (int First, int Count) Filled { get; set; }
 
@@ -49,9 +52,10 @@ internal sealed class SequencePages : IKvPages, IDisposable
 
     public void EndLayer(int layer)
     {
-        if (Filled.Count > 0)
+        var (first, end) = (Math.Max(Filled.First, MeshBlocks), Filled.First + Filled.Count);
+        if (first < end)
         {
-            Sink?.Publish(this, Filled.First, Filled.Count, layer);
+            Sink?.Publish(this, first, end - first, layer);
         }
     }
 

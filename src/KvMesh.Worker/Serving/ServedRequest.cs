@@ -66,9 +66,6 @@ internal sealed class ServedRequest
 
     public int Generated { get; private set; }
 
-    /// <summary>Blocks that the mesh has, as far as is known.</summary>
-    public int MeshBlocks { get; set; }
-
     public bool IsCancelled => _isCancelled;
 
     public bool IsDone { get; private set; }

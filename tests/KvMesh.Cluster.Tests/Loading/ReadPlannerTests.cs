@@ -143,6 +143,30 @@ public sealed class ReadPlannerTests(ITestOutputHelper output)
         Assert.NotEqual(0, ReadPlanner.Plan(input with { LeastSaving = saved * 2, Deadline = planned.FetchAllTime / 2 }).ComputedBlocks);
     }
 
+    /// <summary>Twenty blocks of 10 ms each to compute; the source delivers one in 40 ms.</summary>
+    [Fact]
+    public void What_a_pass_costs_besides_its_tokens_is_paid_once_more_behind_what_is_fetched()
+    {
+        var input = Reads.Input(Reads.Equal(20, 100, 1_000_000, 0), Rate, Reads.Source("peer", 2.5e7));
+        var dear = input with { Prefill = Rate with { SecondsPerPass = 0.06 }, GoesOn = true };
+
+        Assert.Equal(16, ReadPlanner.Plan(input).ComputedBlocks);
+        Assert.Equal(20, ReadPlanner.Plan(dear).ComputedBlocks);
+        Assert.Equal(0.26, ReadPlanner.Plan(dear).Time.TotalSeconds, 1e-9);
+        Assert.Equal(15, ReadPlanner.Plan(dear with { GoesOn = false }).ComputedBlocks);
+        Assert.Equal(0, ReadPlanner.Plan(dear with { Sources = [Reads.Source("peer", 1e9)] }).ComputedBlocks);
+    }
+
+    [Fact]
+    public void Where_fetching_would_save_less_than_is_worth_it_all_is_computed_that_is_not_here()
+    {
+        var input = Reads.Input([new HeldBlock(100, 0, [0]), .. Reads.Equal(20, 100, 1_000_000, 1)], Rate, Reads.Source("worker", 1e18), Reads.Source("peer", 1e7));
+        var planned = ReadPlanner.Plan(input);
+
+        Assert.Equal(19, planned.ComputedBlocks);
+        Assert.Equal(20, ReadPlanner.Plan(input with { LeastSaving = TimeSpan.FromSeconds(0.03) }).ComputedBlocks);
+    }
+
     [Fact]
     public void Several_holders_of_a_block_share_the_work()
     {

@@ -63,6 +63,27 @@ public sealed class SourceMeterTests
     }
 
     [Fact]
+    public void What_does_not_come_tells_that_a_source_is_slow_until_it_comes()
+    {
+        var clock = new SimulatedClock();
+        var meter = new SourceMeter("peer", SourceKind.Peer, 1e9, TimeSpan.Zero, clock);
+        clock.Advance(TimeSpan.FromSeconds(100));
+
+        meter.Ask(1_000_000);
+        var asked = meter.Current.BytesPerSecond;
+        clock.Advance(TimeSpan.FromSeconds(1));
+        meter.Ask(1_000_000);
+        var waiting = meter.Current.BytesPerSecond;
+        meter.Answered(1_000_000, 0, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+        var again = meter.Current.BytesPerSecond;
+        meter.Answered(1_000_000, 0, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+        clock.Advance(TimeSpan.FromSeconds(1));
+
+        Assert.Equal((1e9, 2e6, 1e9, 1e9), (Math.Round(asked), Math.Round(waiting), Math.Round(again), Math.Round(meter.Current.BytesPerSecond)));
+        Assert.False(meter.IsMeasured);
+    }
+
+    [Fact]
     public void A_source_that_is_faster_than_was_assumed_stays_so()
     {
         var clock = new SimulatedClock();

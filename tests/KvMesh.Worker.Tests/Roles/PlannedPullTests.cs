@@ -59,14 +59,29 @@ public sealed class PlannedPullTests : IAsyncLifetime, IDisposable
             Assert.Equal(_expected[number], await TokensAsync(reader, number));
         }
 
-        // The first came over the link, which seemed fast; then it was known.
+        // The first was asked for over the link, which seemed fast; what did not come was computed. Then the link was known.
         var figures = reader.Worker.Figures();
-        Assert.True(figures.Mesh.PulledBlocks >= PromptBlocks, $"{figures}");
-        Assert.True(figures.Serving.ComputedTokens > (Prompts - 2) / 2 * PromptTokens, $"{figures}");
+        Assert.True(figures.Serving.ComputedTokens > (Prompts - 1) * PromptTokens, $"{figures}");
         var plan = spans.OfThisTest.Last(span => span.OperationName == "plan prefix read");
         Assert.True(plan.GetTagItem("kvmesh.plan.computed_blocks") is > PromptBlocks / 2, $"{plan.GetTagItem("kvmesh.plan.computed_blocks")} of {PromptBlocks} blocks are computed.");
         var reason = plan.Events.First(entry => entry.Name == "compute").Tags.Single(tag => tag.Key == "kvmesh.part.reason").Value;
         Assert.False(string.IsNullOrEmpty((string?)reason));
+    }
+
+    /// <summary>Both sides are about as fast: what is computed, fetched, or had by both is decided anew all the time.</summary>
+    [Theory]
+    [InlineData(300_000)]
+    [InlineData(1_000_000)]
+    [InlineData(3_000_000)]
+    [InlineData(10_000_000)]
+    public async Task Whatever_comes_first_the_tokens_are_the_same(int bytesPerSecond)
+    {
+        await using var link = new SlowLink(_mesh.Port, bytesPerSecond);
+        var reader = await _mesh.StartWorkerAsync(Options with { Node = link.Endpoint });
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, Prompts).Select(number => TokensAsync(reader, number)));
+
+        Assert.Equal(_expected, answers);
     }
 
     [Fact]
