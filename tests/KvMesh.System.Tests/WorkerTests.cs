@@ -42,8 +42,7 @@ public sealed class WorkerTests
         var second = first;
         await Eventually.Holds(async () =>
         {
-            await using var fresh = await WorkerProcess.StartAsync(model, "--node", node.Addresses.NativeEndpoint);
-            await Eventually.Holds(fresh.HasReachedAsync, "a fresh worker at its node");
+            await using var fresh = await WorkerProcess.StartAtAsync(node, model, "--fetch-all");
             second = await CompleteAsync(fresh);
             return SeededCompletions.CachedOf(second) > 0;
         }, "a prompt whose blocks came from the node");

@@ -28,7 +28,7 @@ public sealed class RoleTests : IAsyncLifetime, IDisposable
         var writer = await _mesh.StartWorkerAsync(options with { Shards = shardsOfWriter });
         await _requests.CompareAsync(writer.Worker.Generator, Enumerable.Range(0, SeededRequests.Count));
         await writer.Worker.FlushAsync(default);
-        var reader = await _mesh.StartWorkerAsync(options with { Shards = shardsOfReader, CacheBytes = 12L * _requests.Format.BlockBytes, MaxRunning = 3 });
+        var reader = await _mesh.StartWorkerAsync(options with { Shards = shardsOfReader, CacheBytes = 12L * _requests.Format.BlockBytes, MaxRunning = 3, PlansLoads = false });
 
         await _requests.CompareAsync(reader.Worker.Generator, Enumerable.Range(0, SeededRequests.Count));
 
