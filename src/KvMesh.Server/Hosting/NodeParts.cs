@@ -140,7 +140,7 @@ internal sealed partial class NodeParts
         var figures = Own(new NodeMetrics(engine.Snapshot, () => _view?.IsReady == true, _surroundings.Time));
         var meters = Own(new NodeMeterFactory());
         var collector = Own(new MeterCollector(meter => IsOwn(meter, metrics, figures, meters), metrics, Resource()));
-        var mesh = _mesh = OpenMesh(engine, access, figures.Meter);
+        var mesh = _mesh = OpenMesh(engine, access, figures);
         await mesh.CatchUpAsync(isTakeOver: inherit is not null, cancellationToken).ConfigureAwait(false);
         var doors = Own(new DataPlane(_options, engine, access, metrics, mesh.Sequences, _surroundings.Time, _loggers));
         _stop.Add(doors.StopAsync);
@@ -248,11 +248,11 @@ internal sealed partial class NodeParts
         }
     }
 
-    private MeshHost OpenMesh(BlockEngine engine, AccessControl access, System.Diagnostics.Metrics.Meter meter)
+    private MeshHost OpenMesh(BlockEngine engine, AccessControl access, NodeMetrics figures)
     {
         try
         {
-            var mesh = new MeshHost(new MeshContext(_options, engine, _layouts!, access, Version, _options.Mesh.SpokenVersions, meter, _surroundings.Time, _loggers));
+            var mesh = new MeshHost(new MeshContext(_options, engine, _layouts!, access, Version, _options.Mesh.SpokenVersions, figures, _surroundings.Time, _loggers));
             _stop.Add(() => mesh.DisposeAsync().AsTask());
             return mesh;
         }

@@ -76,7 +76,7 @@ internal sealed class MeshHost : IAsyncDisposable
         _stop.Add(() => Map.DisposeAsync().AsTask());
         Far = new FarTierStates(
             Self, PeerReads.Attach(context, Map.Locator, Membership, Credential, Removals, _stop), RedisBlocks.Attach(context, Removals, _stop));
-        MeshMetrics.Add(context.Meter, Membership, mesh, context.Time);
+        MeshMetrics.Add(context.Metrics.Meter, Membership, mesh, context.Time);
         var sequences = MeshSequences.Open(context, _stop);
         Sequences = sequences;
         Placement = new MeshPlacement(context, Membership, Map, sequences.ForPlacement, Lease, Journal, Orders, Credential);

@@ -16,7 +16,7 @@ internal sealed class MeshMap : IAsyncDisposable
     public MeshMap(MeshContext context, NodeId self, IClusterViews views, PeerCredential credential)
     {
         _map = new BlockMap(context.Options.Mesh.Map);
-        Metrics = new MapMetrics(_map, context.Meter);
+        Metrics = new MapMetrics(_map, context.Metrics.Meter);
         _directories = new DirectoryClient(self, credential, context.Time);
         Locator = new BlockLocator(_map, _directories, Metrics);
         Door = new PeerDoor(context.Engine, Locator, context.Time);

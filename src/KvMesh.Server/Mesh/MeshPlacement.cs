@@ -59,7 +59,7 @@ internal sealed partial class MeshPlacement : IAsyncDisposable
         _stop.Add(() => Notes.DisposeAsync().AsTask());
         map.Door.Placement = node;
         map.Door.Desk = desk;
-        PlacementMetrics.Add(context.Meter, _scheduler, orders.Figures, context.Engine);
+        PlacementMetrics.Add(context.Metrics, _scheduler, orders.Figures);
     }
 
     /// <summary>Takes note of what clients ask for.</summary>

@@ -24,7 +24,7 @@ internal static class MeshRemovals
         var removals = new Removals(membership, log, new EngineRemovals(context.Engine), memory, storeTimeout, context.Time, context.Loggers);
         membership.RemovalsNoted += removals.Note;
         stop.Add(() => removals.DisposeAsync().AsTask());
-        Publish(context.Meter, removals);
+        Publish(context.Metrics.Meter, removals);
         return removals;
     }
 

@@ -19,7 +19,7 @@ internal static class MeshSequences
         var host = new SequenceHost(store, options.Sequences.ToHostOptions(options.Mesh.NodeId), context.Time, context.Loggers);
         stop.Add(() => host.DisposeAsync().AsTask());
         host.Start();
-        return new MeteredSequences(new LosslessSequences(host, context.Engine), () => host.Usages, context.Meter);
+        return new MeteredSequences(new LosslessSequences(host, context.Engine), () => host.Usages, context.Metrics.Meter);
     }
 
     private static EmbeddedSequenceStore OpenFile(MeshContext context, StopSteps stop)

@@ -2,10 +2,10 @@ using System.Diagnostics.Metrics;
 using KvMesh.Cluster.Map;
 using KvMesh.Cluster.Membership;
 using KvMesh.Cluster.Removals;
-using KvMesh.Engine;
 using KvMesh.Engine.FarTiers;
 using KvMesh.Remote.Peers;
 using KvMesh.Server.Hosting;
+using KvMesh.Server.Telemetry;
 using Microsoft.Extensions.Logging;
 
 namespace KvMesh.Server.Mesh;
@@ -25,28 +25,34 @@ internal static class PeerReads
             views.Self, credential, context.Options.Mesh.Peers, context.Options.Net.CongestionControl, context.Time,
             context.Loggers.CreateLogger<PeerTier>()), removals);
         stop.Add(tier);
-        Publish(context.Meter, context.Engine, tier);
+        Publish(context.Metrics, tier);
         context.Engine.AttachTier(tier);
         return tier;
     }
 
-    private static void Publish(Meter meter, BlockEngine engine, PeerTier tier)
+    private static void Publish(NodeMetrics metrics, PeerTier tier)
     {
-        meter.CreateObservableCounter("kvmesh.peer.reads", () => Reads(engine, tier), "{block}", "Blocks that other nodes were asked for, by outcome.");
-        meter.CreateObservableCounter("kvmesh.peer.read", () => Figures(engine, tier).HitBytes, "By", "Payload bytes that came from other nodes.");
-        meter.CreateObservableCounter("kvmesh.peer.mismatches", () => Figures(engine, tier).Mismatches, "{chunk}", "Chunks from other nodes that were not what was promised; none was used.");
+        var meter = metrics.Meter;
+        meter.CreateObservableCounter("kvmesh.peer.reads", () => Reads(metrics, tier), "{block}", "Blocks that other nodes were asked for, by outcome.");
+        meter.CreateObservableCounter("kvmesh.peer.read", () => Figures(metrics, tier)?.HitBytes ?? 0, "By", "Payload bytes that came from other nodes.");
+        meter.CreateObservableCounter("kvmesh.peer.mismatches", () => Figures(metrics, tier)?.Mismatches ?? 0, "{chunk}", "Chunks from other nodes that were not what was promised; none was used.");
         meter.CreateObservableCounter("kvmesh.peer.hedges", () => tier.Peers().Sum(peer => peer.Hedges), "{read}", "Reads in which a second node was asked because the first was slow.");
-        meter.CreateObservableCounter("kvmesh.peer.served", () => engine.Snapshot().PeerReads, "{block}", "Reads of other nodes that this one answered with a block.");
+        meter.CreateObservableCounter("kvmesh.peer.served", () => metrics.Snapshot().PeerReads, "{block}", "Reads of other nodes that this one answered with a block.");
         meter.CreateObservableGauge("kvmesh.peer.connections", () => tier.Peers().Sum(peer => peer.Connections), "{connection}", "Connections to other nodes for reading blocks.");
         meter.CreateObservableGauge("kvmesh.peer.left_alone", () => tier.Peers().Count(peer => !peer.IsClosed), "{node}", "Nodes that are not read from now, because they failed.");
     }
 
-    private static FarTierSnapshot Figures(BlockEngine engine, PeerTier tier) =>
-        engine.Snapshot().FarTiers.First(far => far.Name == tier.Name);
+    /// <summary>Null in a snapshot from before the tier was attached.</summary>
+    private static FarTierSnapshot? Figures(NodeMetrics metrics, PeerTier tier) =>
+        metrics.Snapshot().FarTiers.FirstOrDefault(far => far.Name == tier.Name);
 
-    private static IEnumerable<Measurement<long>> Reads(BlockEngine engine, PeerTier tier)
+    private static IEnumerable<Measurement<long>> Reads(NodeMetrics metrics, PeerTier tier)
     {
-        var figures = Figures(engine, tier);
+        if (Figures(metrics, tier) is not { } figures)
+        {
+            yield break;
+        }
+
         yield return Of("hit", figures.Hits);
         yield return Of("miss", figures.Misses - figures.FalseHits);
         yield return Of("false_hit", figures.FalseHits);

@@ -28,7 +28,7 @@ internal static class RedisBlocks
             var tier = new RedisBlockTier(
                 options, context.Options.Mesh.Cluster, context.Engine.Tenants.All, marker, context.Time, context.Loggers, removals, coder);
             stop.Add(() => Task.Run(tier.Dispose));
-            tier.Publish(context.Meter);
+            tier.Publish(context.Metrics.Meter);
             context.Engine.AttachTier(tier);
             return tier;
         }

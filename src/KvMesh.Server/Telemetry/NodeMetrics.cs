@@ -19,6 +19,7 @@ internal sealed class NodeMetrics : IDisposable
     private readonly Lock _lock = new();
     private EngineSnapshot? _snapshot;
     private long _takenAt;
+    private bool _isOver;
 
     public NodeMetrics(Func<EngineSnapshot> takeSnapshot, Func<bool> isReady, TimeProvider time)
     {
@@ -41,7 +42,34 @@ internal sealed class NodeMetrics : IDisposable
 
     public Meter Meter { get; }
 
-    public void Dispose() => Meter.Dispose();
+    /// <summary>
+    /// Of one moment for all figures of a scrape. Exporters collect on threads of their own and may be in the middle of it when the
+    /// node stops: from then on the engine, whose memory goes next, is not asked any more.
+    /// </summary>
+    public EngineSnapshot Snapshot()
+    {
+        lock (_lock)
+        {
+            if (_snapshot is null || (!_isOver && _time.GetElapsedTime(_takenAt) > SnapshotLife))
+            {
+                _snapshot = _takeSnapshot();
+                _takenAt = _time.GetTimestamp();
+            }
+
+            return _snapshot;
+        }
+    }
+
+    /// <summary>Waits for a snapshot that is being taken.</summary>
+    public void Dispose()
+    {
+        Meter.Dispose();
+        lock (_lock)
+        {
+            _isOver = true;
+            _snapshot ??= _takeSnapshot();
+        }
+    }
 
     private void AddTiers() =>
         new ObservedItems<TierSnapshot>(Meter, () => Snapshot().Tiers, "kvmesh.tier", tier => tier.Name)
@@ -132,19 +160,5 @@ internal sealed class NodeMetrics : IDisposable
     {
         var snapshot = Snapshot();
         return [("host", snapshot.HostCoding), ("disk", snapshot.Coding)];
-    }
-
-    private EngineSnapshot Snapshot()
-    {
-        lock (_lock)
-        {
-            if (_snapshot is null || _time.GetElapsedTime(_takenAt) > SnapshotLife)
-            {
-                _snapshot = _takeSnapshot();
-                _takenAt = _time.GetTimestamp();
-            }
-
-            return _snapshot;
-        }
     }
 }

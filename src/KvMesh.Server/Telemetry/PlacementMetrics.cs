@@ -2,7 +2,6 @@ using System.Diagnostics.Metrics;
 using KvMesh.Cluster.Placement;
 using KvMesh.Cluster.Placement.Nodes;
 using KvMesh.Cluster.Placement.Scheduler;
-using KvMesh.Engine;
 
 namespace KvMesh.Server.Telemetry;
 
@@ -11,8 +10,9 @@ internal static class PlacementMetrics
 {
     private static readonly OrderState[] Ends = [OrderState.Done, OrderState.Failed, OrderState.Cancelled];
 
-    public static void Add(Meter meter, PlacementScheduler scheduler, OrderFigures orders, BlockEngine engine)
+    public static void Add(NodeMetrics metrics, PlacementScheduler scheduler, OrderFigures orders)
     {
+        var meter = metrics.Meter;
         var figures = scheduler.Figures;
         meter.CreateObservableGauge("kvmesh.placement.scheduler", () => scheduler.IsInOffice ? 1 : 0, null, "1 while this node plans placement.");
         meter.CreateObservableCounter("kvmesh.placement.plans", () => figures.Plans, "{plan}", "Plans that this node made.");
@@ -28,8 +28,8 @@ internal static class PlacementMetrics
         meter.CreateObservableCounter("kvmesh.placement.moved", () => orders.MovedBytes, "By", "Payload bytes that orders brought to this node.");
         meter.CreateObservableGauge("kvmesh.placement.pending_pins", () => scheduler.IsInOffice ? figures.PendingPins : 0, "{pin}", "Pins that wait for their copies, as the node that plans sees them.");
         meter.CreateObservableGauge("kvmesh.placement.pin_wait", () => scheduler.IsInOffice ? figures.PinWait.TotalSeconds : 0, "s", "For how long the oldest of them has waited.");
-        meter.CreateObservableGauge("kvmesh.placement.held_blocks", () => engine.Snapshot().HeldBlocks, "{block}", "Blocks that this node keeps for pins.");
-        meter.CreateObservableGauge("kvmesh.placement.held", () => engine.Snapshot().HeldBytes, "By", "Bytes that this node keeps for pins.");
+        meter.CreateObservableGauge("kvmesh.placement.held_blocks", () => metrics.Snapshot().HeldBlocks, "{block}", "Blocks that this node keeps for pins.");
+        meter.CreateObservableGauge("kvmesh.placement.held", () => metrics.Snapshot().HeldBytes, "By", "Bytes that this node keeps for pins.");
     }
 
     private static IEnumerable<Measurement<long>> Planned(SchedulerFigures figures) =>
