@@ -69,6 +69,12 @@ public enum BlockChangeKind : byte
     /// <summary>Every block of a scope went at once; the key is empty.</summary>
     Purged = 5,
 
+    /// <summary>A worker that is connected to the node has the block in its own memory.</summary>
+    Held = 6,
+
+    /// <summary>No worker has it any more. The tiers say whether the node has.</summary>
+    LetGo = 7,
+
     /// <summary>Events were lost between this one's sequence number and the last one seen: list the node anew.</summary>
     Gap = 255,
 }
@@ -78,7 +84,7 @@ public enum BlockChangeKind : byte
 /// <param name="Kind">What happened.</param>
 /// <param name="Key">Key of the block: scope and chain hash, or an opaque key.</param>
 /// <param name="PayloadBytes">Bytes of the block.</param>
-/// <param name="Tiers">Where it is now: 1 RAM, 2 disk, 3 both.</param>
+/// <param name="Tiers">Where it is now: 1 RAM, 2 disk, 3 both; with <see cref="BlockChangeKind.Held"/> 4 more, the memory of a worker.</param>
 public readonly record struct BlockChange(long Sequence, BlockChangeKind Kind, ReadOnlyMemory<byte> Key, long PayloadBytes, int Tiers);
 
 /// <summary>The first connection to a node failed or was refused; the message says why.</summary>

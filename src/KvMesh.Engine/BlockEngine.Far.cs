@@ -44,14 +44,18 @@ public sealed partial class BlockEngine
         TryRead(tenant, key, ReadIntent.Use, out read, losslessOnly) || (_far is { } far && TryReadFar(far, tenant, key, losslessOnly, out read));
 
     /// <summary>
-    /// Opens a block for another node that keeps a copy: content only, never from other tiers, counted as a use of the block but not as a
-    /// request of the tenant.
+    /// Opens a block for another node that keeps a copy: content only, from this node and its workers and never from other tiers, counted as a use of the block but
+    /// not as a request of the tenant. Asking a worker blocks for as long as the block's deadline.
     /// </summary>
     public bool TryReadForPeer(Tenant tenant, ReadOnlySpan<byte> key, out BlockRead read, bool losslessOnly = false)
     {
         if (!TryRead(tenant, key, ReadIntent.Inspect, out read, losslessOnly))
         {
-            return false;
+            FetchHeldForPeer(tenant, key);
+            if (!TryRead(tenant, key, ReadIntent.Inspect, out read, losslessOnly))
+            {
+                return false;
+            }
         }
 
         if (!read.IsContent)

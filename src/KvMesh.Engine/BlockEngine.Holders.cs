@@ -52,6 +52,30 @@ public sealed partial class BlockEngine
     /// <summary>Whether a worker has announced the block.</summary>
     public bool IsHeld(Tenant tenant, ReadOnlySpan<byte> key) => _held is { } held && held.Believes(tenant, key) != 0;
 
+    /// <summary>What workers have announced of a block, whether they answer now or not.</summary>
+    public bool TryInspectHeld(Tenant tenant, ReadOnlySpan<byte> key, out BlockInfo info)
+    {
+        HeldBlock block = default;
+        var isHeld = _held is { } held && held.TryInspect(tenant, key, out block);
+        info = isHeld ? new BlockInfo(block.PayloadBytes, BlockTiers.Gpu, IsContent: true, 0, 0, 0, block.Scope.Model, block.Scope.Revision) : default;
+        return isHeld;
+    }
+
+    /// <summary>
+    /// Adds a page of blocks that workers have announced to a list; one that lasts during the whole listing is listed, perhaps more than once. From 0; returns
+    /// where the next page begins, 0 at the end.
+    /// </summary>
+    public long ListHeld(long from, int most, List<(Tenant Tenant, ReadOnlyMemory<byte> Key)> page) => _held?.List(from, most, page) ?? 0;
+
+    /// <summary>Asks a worker for a block that another node wants. Beyond the workers of this node nobody is asked: that node asks others itself.</summary>
+    private void FetchHeldForPeer(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        if (_held is { } held && _far is { } far)
+        {
+            far.FetchFrom(held, tenant, key);
+        }
+    }
+
     /// <summary>The tier is there from the first announcement on: a node without workers has none. It is asked before others, since a worker is nearer than another node.</summary>
     private HeldBlockTier Held()
     {
@@ -59,7 +83,7 @@ public sealed partial class BlockEngine
         {
             if (_held is null)
             {
-                var held = new HeldBlockTier(_registry, _options.FarTiers, _time);
+                var held = new HeldBlockTier(_registry, Events, _options.FarTiers, _time);
                 var far = _far ?? _host.StartFar(_writer);
                 far.AttachFirst(held);
                 _far = far;

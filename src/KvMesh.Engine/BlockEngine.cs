@@ -55,7 +55,7 @@ public sealed partial class BlockEngine : IDisposable
         new(EngineHost.Open(options, time, loggers.CreateLogger<BlockEngine>(), diskCoder, hostCoder), options, time, loggers);
 
     /// <summary>Figures of this moment, for operators.</summary>
-    public EngineSnapshot Snapshot() => _host.Snapshot();
+    public EngineSnapshot Snapshot() => _host.Snapshot() with { Held = _held?.Snapshot() ?? default };
 
     /// <summary>What is known of a block, without counting a use. Of one that lies encoded on disk a granule is read.</summary>
     public bool TryInspect(Tenant tenant, ReadOnlySpan<byte> key, out BlockInfo info)

@@ -102,12 +102,12 @@ internal static class NodeView
         return table;
     }
 
-    /// <summary>Tiers that other nodes have a part in: the node knows what came from them, not what they hold.</summary>
+    /// <summary>Tiers that other nodes have a part in: the node knows what came from them, and what they hold only of its workers.</summary>
     private static Table FarTiers(IReadOnlyList<FarTierStatus> tiers)
     {
         var table = new Table().RoundedBorder().Expand();
         table.AddColumn("beyond the node").AddColumn("state");
-        string[] names = ["blocks from it", "bytes from it", "misses", "map wrong", "failed", "blocks to it", "bytes to it"];
+        string[] names = ["known there", "blocks from it", "bytes from it", "misses", "map wrong", "failed", "blocks to it", "bytes to it"];
         foreach (var name in names)
         {
             table.AddColumn(new TableColumn(name).RightAligned());
@@ -117,6 +117,7 @@ internal static class NodeView
         {
             table.AddRow(
                 new Text(tier.Name), new Markup(tier.State == "up" ? "[green]up[/]" : $"[yellow]{Markup.Escape(tier.State)}[/]"),
+                new Text(tier.KnownBlocks is { } blocks ? $"{Formats.Count(blocks)}, {Formats.Bytes(tier.KnownBytes ?? 0)}" : ""),
                 new Text(Formats.Count(tier.Hits)), new Text(Formats.Bytes(tier.HitBytes)), new Text(Formats.Count(tier.Misses)),
                 new Text(Formats.Count(tier.FalseHits)), new Text(Formats.Count(tier.Failures)), new Text(Formats.Count(tier.GivenBlocks)),
                 new Text(Formats.Bytes(tier.GivenBytes)));

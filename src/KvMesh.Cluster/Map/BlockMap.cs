@@ -60,7 +60,7 @@ public sealed class BlockMap : IDisposable
     /// <summary>Forgets all locations of a run at once. Their memory comes back with the next <see cref="Sweep()"/>.</summary>
     public void End(ushort number) => _nodes.End(number);
 
-    /// <summary>A node has the block. False when the map is full and does not know.</summary>
+    /// <summary>A node has the block, or, where <paramref name="tiers"/> names neither RAM (1) nor disk (2), a worker of it. False when the map is full and does not know.</summary>
     public bool Set(in KeyDigest digest, ushort number, int tiers, long payloadBytes)
     {
         Interlocked.Increment(ref _changes);
@@ -106,7 +106,7 @@ public sealed class BlockMap : IDisposable
         return holders.Without(except);
     }
 
-    /// <summary>All who hold the block, as far as there is room for them. Returns how many.</summary>
+    /// <summary>All who have a copy of the block, as far as there is room for them; what only a worker has may go with it, and is no copy. Returns how many.</summary>
     public int FindAll(in KeyDigest digest, Span<ushort> numbers)
     {
         var ticket = _gate.Enter();

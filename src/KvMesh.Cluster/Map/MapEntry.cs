@@ -43,7 +43,11 @@ internal readonly record struct MapLocation(uint Word)
 
     public int Mark => (int)(Word >> MarkShift) & (MarkCount - 1);
 
+    /// <summary>Of the node itself; 0: only a worker that is connected to it has the block.</summary>
     public int Tiers => (int)(Word >> TierShift) & 3;
+
+    /// <summary>Whether the node has a copy that outlives its workers.</summary>
+    public bool IsCopy => Tiers != 0;
 
     public bool IsInHost => (Tiers & HostTier) != 0;
 

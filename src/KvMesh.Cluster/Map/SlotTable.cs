@@ -58,7 +58,7 @@ internal sealed class SlotTable(ReaderGate gate)
         }
     }
 
-    /// <summary>All who hold the block, in no order, as far as there is room for them. Inside the gate.</summary>
+    /// <summary>All who have a copy of the block, in no order, as far as there is room for them; what only a worker has is none. Inside the gate.</summary>
     public int FindAll(in KeyDigest digest, ReadOnlySpan<byte> living, Span<ushort> nodes)
     {
         var wait = new SpinWait();
@@ -234,7 +234,7 @@ internal sealed class SlotTable(ReaderGate gate)
                 break;
             }
 
-            if (entry.High == digest.High && entry.Low == low && new MapLocation(word) is var location && living[location.Node] != 0)
+            if (entry.High == digest.High && entry.Low == low && new MapLocation(word) is var location && location.IsCopy && living[location.Node] != 0)
             {
                 nodes[count++] = location.Node;
             }

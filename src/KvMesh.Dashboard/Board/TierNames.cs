@@ -9,18 +9,25 @@ internal static class TierNames
     {
         "host" => "RAM",
         "disk" => "Disk",
+        "gpu" => "Workers",
         "peers" => "Other nodes",
         "redis" => "Redis",
         _ => tier,
     };
 
     /// <summary>In the middle of a sentence.</summary>
-    public static string FarName(string tier) => tier == "peers" ? "other nodes" : Of(tier);
+    public static string FarName(string tier) => tier switch
+    {
+        "peers" => "other nodes",
+        "gpu" => "workers",
+        _ => Of(tier),
+    };
 
     public static string Place(string tier) => tier switch
     {
         "host" => "in RAM",
         "disk" => "on disk",
+        "gpu" => "in the memory of a worker",
         _ => $"in {tier}",
     };
 

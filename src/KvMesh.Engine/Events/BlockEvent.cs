@@ -12,6 +12,12 @@ public enum BlockEventKind : byte
 
     /// <summary>Every block of a scope went at once; the key is empty.</summary>
     Purged = 5,
+
+    /// <summary>A worker that is connected to this node has the block in its own memory.</summary>
+    Held = 6,
+
+    /// <summary>None has it any more. The tiers say whether this node has.</summary>
+    LetGo = 7,
 }
 
 /// <summary>One entry of the node's event log.</summary>

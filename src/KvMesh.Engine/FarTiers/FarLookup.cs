@@ -213,6 +213,31 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
         return opened is not null;
     }
 
+    /// <summary>
+    /// Has one tier bring a block here. It waits for nobody's fetch and takes no turn: those wait for other nodes, perhaps for the one that asks now, and two nodes that
+    /// wait for each other would both wait until their deadlines.
+    /// </summary>
+    public void FetchFrom(IBlockTier asked, Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        if (_isStopping || asked.Believes(tenant, key) is not (not 0 and var belief) || _tiers.FirstOrDefault(tier => tier.Tier == asked) is not { } tier)
+        {
+            return;
+        }
+
+        var intake = new BlockIntake(this, tenant, key.ToArray(), default, FetchPriority.Foreground, time.GetTimestamp(), losslessOnly: false);
+        var outcome = asked.Fetch(tenant, key, belief, intake);
+        if (outcome == FetchOutcome.Arrived && registry.Find(tenant, key) is { } arrived)
+        {
+            tier.CountHit(arrived.PayloadBytes, intake.Priority);
+        }
+        else
+        {
+            tier.Count(outcome is FetchOutcome.Filled or FetchOutcome.Arrived ? FetchOutcome.Failed : outcome);
+        }
+
+        intake.Abandon();
+    }
+
     /// <summary>Space for a block that is coming, unless what is here is as good. Its parent may come after it, or never.</summary>
     public Reservation? Reserve(Tenant tenant, ReadOnlySpan<byte> key, int payloadBytes, in BlockTraits traits, Loss? loss) =>
         (registry.Find(tenant, key) is not { } present || (loss is null && present.Loss is not null))

@@ -26,6 +26,9 @@ public sealed record EngineSnapshot(
 
     public long HeldBytes { get; init; }
 
+    /// <summary>The memory of connected workers.</summary>
+    public HeldSnapshot Held { get; init; }
+
     /// <summary>Blocks that left the disk, and so the node, though a lease or a pin had promised that they stay.</summary>
     public long BrokenPromises { get; init; }
 

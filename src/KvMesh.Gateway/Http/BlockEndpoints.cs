@@ -61,7 +61,7 @@ internal static class BlockEndpoints
             return refusal;
         }
 
-        return node.Engine.TryInspect(tenant, bytes, out var info)
+        return node.Engine.TryInspect(tenant, bytes, out var info) || node.Engine.TryInspectHeld(tenant, bytes, out info)
             ? TypedResults.Ok(View(node, tenant, bytes, info))
             : Problems.Field(text is null ? "key" : "text", key ?? text, "there is no such block", StatusCodes.Status404NotFound);
     }
@@ -161,7 +161,7 @@ internal static class BlockEndpoints
         info.IsContent,
         info.ExpiresAt == 0 ? null : DateTimeOffset.FromUnixTimeMilliseconds(info.ExpiresAt),
         info.Hits,
-        info.TableChecksum.ToString("x8", CultureInfo.InvariantCulture),
+        info.Tiers == BlockTiers.Gpu ? "" : info.TableChecksum.ToString("x8", CultureInfo.InvariantCulture),
         info.Model,
         info.Revision)
     {

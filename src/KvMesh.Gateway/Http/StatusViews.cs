@@ -52,7 +52,11 @@ internal static class StatusViews
         .. engine.FarTiers.Select(tier => new FarTierStatus(
             tier.Name, node.FarTierState(tier.Name), tier.Hits, tier.Misses, tier.FalseHits, tier.Failures, tier.HitBytes, tier.Mismatches, tier.Background,
             tier.Name == FarTierNames.Peers ? engine.PeerReads : tier.Offered,
-            tier.Name == FarTierNames.Peers ? engine.PeerReadBytes : tier.OfferedBytes)),
+            tier.Name == FarTierNames.Peers ? engine.PeerReadBytes : tier.OfferedBytes)
+        {
+            KnownBlocks = tier.Name == TierNames.Gpu ? engine.Held.Blocks : null,
+            KnownBytes = tier.Name == TierNames.Gpu ? engine.Held.Bytes : null,
+        }),
     ];
 
     public static TenantStatus View(TenantSnapshot tenant) => new(

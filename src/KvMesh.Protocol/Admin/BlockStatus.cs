@@ -3,9 +3,9 @@ namespace KvMesh.Protocol.Admin;
 /// <summary>What <c>GET /api/v1/blocks</c> answers for one block. Looking does not count as a use.</summary>
 /// <param name="Key">Key bytes in base64url without padding.</param>
 /// <param name="KeyText">The key as text when it is printable UTF-8; else null.</param>
-/// <param name="Tiers">Where the bytes are: "host", "disk".</param>
+/// <param name="Tiers">Where the bytes are: "host", "disk", "gpu" for the memory of a worker that is connected to the node.</param>
 /// <param name="ExpiresAt">When it goes; null never.</param>
-/// <param name="TableChecksum">CRC-32C over the block's checksum table, in hexadecimal.</param>
+/// <param name="TableChecksum">CRC-32C over the block's checksum table, in hexadecimal; empty where only a worker has the block.</param>
 public sealed record BlockStatus(
     string Tenant, string Key, string? KeyText, long PayloadBytes, IReadOnlyList<string> Tiers, bool IsContent, DateTimeOffset? ExpiresAt,
     long Hits, string TableChecksum, string Model, string Revision)

@@ -1,7 +1,7 @@
 namespace KvMesh.Protocol.Admin;
 
 /// <summary>A tier beyond the node, and what it gave and took since the node's process started.</summary>
-/// <param name="Name">"peers" for the other nodes, or "redis".</param>
+/// <param name="Name">"gpu" for the memory of connected workers, "peers" for the other nodes, or "redis".</param>
 /// <param name="State">"up"; "partly": some of the nodes are not asked now, because they failed; "read-only": it takes no blocks now;
 /// "down": it is not asked now.</param>
 /// <param name="Hits">Blocks that came from it, checked and whole.</param>
@@ -15,7 +15,14 @@ namespace KvMesh.Protocol.Admin;
 /// <param name="GivenBytes">Their payload bytes.</param>
 public sealed record FarTierStatus(
     string Name, string State, long Hits, long Misses, long FalseHits, long Failures, long HitBytes, long Mismatches, long Background,
-    long GivenBlocks, long GivenBytes);
+    long GivenBlocks, long GivenBytes)
+{
+    /// <summary>Blocks that are known to be there now, each counted once for each worker; null: the node does not know.</summary>
+    public long? KnownBlocks { get; init; }
+
+    /// <summary>Payload bytes of these.</summary>
+    public long? KnownBytes { get; init; }
+}
 
 /// <summary>A tier beyond the node in one second. Rates are per second.</summary>
 /// <param name="HitRatio">Share of the reads of this second that it served.</param>

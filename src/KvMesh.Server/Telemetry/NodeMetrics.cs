@@ -33,6 +33,7 @@ internal sealed class NodeMetrics : IDisposable
         Meter.CreateObservableCounter(
             "kvmesh.disk.broken_promises", () => Snapshot().BrokenPromises, "{block}", "Blocks that left the disk although a lease or a pin had promised that they stay.");
         AddTiers();
+        AddHeld();
         AddArenas();
         AddTenants();
         AddTraffic();
@@ -81,6 +82,13 @@ internal sealed class NodeMetrics : IDisposable
             .Counter("kvmesh.tier.evicted", "By", "Bytes that left the tier to make room.", tier => tier.EvictedBytes)
             .Counter("kvmesh.tier.stored", "By", "Payload bytes written into the tier.", tier => tier.StoredBytes)
             .Counter("kvmesh.tier.dropped", "{block}", "Blocks that the tier should have taken and could not.", tier => tier.DroppedBlocks);
+
+    private void AddHeld()
+    {
+        Meter.CreateObservableGauge("kvmesh.holders", () => Snapshot().Held.Workers, "{worker}", "Connected workers that announce blocks of their own memory.");
+        Meter.CreateObservableGauge("kvmesh.held.blocks", () => Snapshot().Held.Blocks, "{block}", "Blocks that they have announced, each counted once for each worker.");
+        Meter.CreateObservableGauge("kvmesh.held.size", () => Snapshot().Held.Bytes, "By", "Payload bytes of these.");
+    }
 
     private void AddArenas() =>
         new ObservedItems<ArenaSnapshot>(Meter, () => Snapshot().Arenas, "kvmesh.isolation_group", arena => arena.IsolationGroup)

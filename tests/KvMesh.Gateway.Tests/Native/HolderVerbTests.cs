@@ -1,4 +1,6 @@
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Events;
+using KvMesh.Engine.Telemetry;
 using KvMesh.Protocol.Native;
 using KvMesh.Protocol.Native.Messages;
 using KvMesh.TestKit;
@@ -38,6 +40,44 @@ public sealed class HolderVerbTests : IDisposable
         Assert.Equal(("gpu", 1L, (long)BlockBytes), (tier.Name, tier.Hits, tier.HitBytes));
         Assert.True(_node.Engine.Engine.TryInspect(Tenant, Key(1), out var info));
         Assert.Equal(BlockTiers.Host | BlockTiers.Gpu, info.Tiers);
+    }
+
+    [Fact]
+    public async Task Another_node_gets_what_only_the_worker_has()
+    {
+        var holding = Announce(1).Holding;
+        var reading = Task.Factory.StartNew(
+            () =>
+            {
+                using var read = _node.Engine.Engine.TryReadForPeer(Tenant, Key(1), out var found) ? found : throw new InvalidOperationException("A miss.");
+                return read.Payload.ToArray();
+            },
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+        Assert.Equal(NativeStatus.Ok, HandOver(AwaitAsk(holding).Number, _payload).Status);
+
+        Assert.Equal(_payload, await reading.Within("the block"));
+        Assert.Equal(1, _node.Engine.Engine.Snapshot().PeerReads);
+        Assert.False(_node.Engine.Engine.TryReadForPeer(Tenant, Key(2), out _));
+    }
+
+    [Fact]
+    public void A_watcher_hears_of_what_workers_hold()
+    {
+        Announce(2);
+        Assert.Equal(SealStatus.Sealed, _node.Engine.PutContent(Key(2), _payload));
+        _node.Reconnect();
+        var events = new BlockEvent[16];
+        Eventually.HoldsBlocking(() => _node.Engine.Engine.Events.Read(0, events) == 5, "five events");
+
+        Assert.Equal(
+            [(BlockEventKind.Held, BlockTiers.Gpu), (BlockEventKind.Held, BlockTiers.Gpu), (BlockEventKind.Stored, BlockTiers.Host)],
+            events.Take(3).Select(told => (told.Kind, told.Tiers)));
+        Assert.Equal(
+            [(BlockTiers.None, Key(1)), (BlockTiers.Host, Key(2))],
+            events.Skip(3).Take(2).OrderBy(told => told.Tiers).Select(told => (told.Tiers, told.Key.ToArray())));
+        Assert.All(events.Skip(3).Take(2), told => Assert.Equal((BlockEventKind.LetGo, BlockBytes), (told.Kind, told.PayloadBytes)));
+        Assert.Equal(default, _node.Engine.Engine.Snapshot().Held);
     }
 
     [Fact]
@@ -136,6 +176,7 @@ public sealed class HolderVerbTests : IDisposable
     public void No_more_is_announced_than_may_be()
     {
         Assert.Equal((4u, 4u), (Announce(4).Blocks, Announce(4).MaxBlocks));
+        Assert.Equal(new HeldSnapshot(1, 4, 4 * BlockBytes), _node.Engine.Engine.Snapshot().Held);
 
         var answer = _node.Ask(Verb.HolderAnnounce, AnnounceHead(5, 0));
 

@@ -5,6 +5,7 @@ using KvMesh.Cluster.Map;
 using KvMesh.Cluster.Membership;
 using KvMesh.Cluster.Removals;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.FarTiers.Holders;
 using KvMesh.Gateway.Native.Peers;
 using KvMesh.Protocol.Keys;
 using KvMesh.Protocol.Native;
@@ -222,9 +223,9 @@ public sealed class PeerDoorTests : IDisposable
 
     private void Put(string key) => Assert.Equal(SealStatus.Sealed, _node.Engine.PutContent(Encoding.ASCII.GetBytes(key), new byte[10]));
 
-    private (WatchResponse Response, List<DigestState> States) Feed(long after, SlotSet slots)
+    private (WatchResponse Response, List<DigestState> States) Feed(long after, SlotSet slots, bool wantsHeld = false)
     {
-        var answer = _node.Ask(Verb.Watch, new FeedRequest(after, 512, KeyId, slots).Write);
+        var answer = _node.Ask(Verb.Watch, new FeedRequest(after, 512, KeyId, slots, wantsHeld).Write);
         Assert.Equal(NativeStatus.Ok, answer.Status);
         var reader = new HeadReader(answer.Head);
         var response = WatchResponse.Read(ref reader);
@@ -255,14 +256,14 @@ public sealed class PeerDoorTests : IDisposable
         return [.. told.GroupBy(state => state.Digest).Where(group => group.Last().IsPresent).Select(group => group.Key)];
     }
 
-    private List<DigestState> List(SlotSet slots, out int pages)
+    private List<DigestState> List(SlotSet slots, out int pages, bool wantsHeld = false)
     {
         var listed = new List<DigestState>();
         long cursor = 0;
         pages = 0;
         do
         {
-            var answer = _node.Ask(Verb.Inventory, new InventoryRequest(cursor, 1000, KeyId, slots).Write);
+            var answer = _node.Ask(Verb.Inventory, new InventoryRequest(cursor, 1000, KeyId, slots, wantsHeld).Write);
             Assert.Equal(NativeStatus.Ok, answer.Status);
             var reader = new HeadReader(answer.Head);
             var page = InventoryResponse.Read(ref reader);
@@ -277,6 +278,46 @@ public sealed class PeerDoorTests : IDisposable
         }
         while (cursor != 0);
         return listed;
+    }
+
+    [Fact]
+    public async Task What_a_worker_holds_is_told_to_who_asks_for_it_and_to_no_node_of_before()
+    {
+        var (now, before) = (Feed(0, SlotSet.All(), wantsHeld: true).Response.NextAfter, Feed(0, SlotSet.All()).Response.NextAfter);
+        using var holding = Announce(3);
+        await Eventually.Holds(() => Feed(now, SlotSet.All(), wantsHeld: true).Response.Count == 3, "three changes");
+        var held = Feed(now, SlotSet.All(), wantsHeld: true);
+        Assert.All(held.States, state => Assert.Equal((100u, DigestState.HeldTier), (state.PayloadBytes, state.Tiers)));
+        Assert.All(Feed(before, SlotSet.All()).States, state => Assert.False(state.IsPresent));
+        Assert.Equal(3, List(SlotSet.All(), out _, wantsHeld: true).Count);
+        Assert.Empty(List(SlotSet.All(), out _));
+
+        holding.Dispose();
+        await Eventually.Holds(() => Feed(held.Response.NextAfter, SlotSet.All(), wantsHeld: true).Response.Count == 3, "the end of them");
+        Assert.All(Feed(held.Response.NextAfter, SlotSet.All(), wantsHeld: true).States, state => Assert.False(state.IsPresent));
+        Assert.Empty(List(SlotSet.All(), out _, wantsHeld: true));
+    }
+
+    [Fact]
+    public void A_block_that_the_node_has_too_is_listed_as_its_own()
+    {
+        Assert.Equal(SealStatus.Sealed, _node.Engine.PutContent(NativeSessionFixture.Scope.KeyOf(TestBytes.Hash(1, 0)), new byte[100]));
+        using var holding = Announce(3000);
+        var listed = List(SlotSet.All(), out var pages, wantsHeld: true);
+        Assert.InRange(pages, 4, 50);
+        Assert.Equal(3000, listed.Select(state => state.Digest).Distinct().Count());
+        Assert.Equal(2999, listed.Count(state => state.Tiers == DigestState.HeldTier));
+        Assert.All(List(SlotSet.All(), out _), state => Assert.Equal((byte)BlockTiers.Host, state.Tiers));
+        Assert.Equal(NativeStatus.BadRequest, _node.Ask(Verb.Inventory, new InventoryRequest(1L << 62, 10, KeyId, SlotSet.All()).Write).Status);
+    }
+
+    private Holding Announce(int blocks)
+    {
+        var holding = _node.Engine.Engine.OpenHolding(_node.Engine.Tenant)!;
+        var hashes = Enumerable.Range(0, blocks).SelectMany(block => TestBytes.Hash(1, block)).ToArray();
+        var lengths = Enumerable.Repeat(100u, blocks).ToArray();
+        Assert.Equal(AnnounceStatus.Announced, holding.Announce(new KeyRun(NativeSessionFixture.Scope.Bytes.Span, hashes), lengths, "model", "1", 0, out _));
+        return holding;
     }
 
     [Fact]

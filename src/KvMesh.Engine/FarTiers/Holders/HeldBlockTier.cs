@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using KvMesh.Engine.Blocks;
+using KvMesh.Engine.Events;
+using KvMesh.Engine.Telemetry;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Keys;
 using KvMesh.Protocol.Native.Messages;
@@ -8,9 +10,10 @@ namespace KvMesh.Engine.FarTiers.Holders;
 
 /// <summary>
 /// The memory of connected workers as a tier: they announce what they hold, and hand a block over when this node asks. Nothing is known of a worker but what its
-/// connection has said, and it ends with that. What the worker sends comes through the door like any put: this tier only asks and waits.
+/// connection has said, and it ends with that. What the worker sends comes through the door like any put: this tier only asks and waits. The event log is told of the first
+/// worker that announces a block, and of the last one that does not any more.
 /// </summary>
-internal sealed class HeldBlockTier(BlockRegistry registry, FarTierOptions options, TimeProvider time) : IBlockTier
+internal sealed class HeldBlockTier(BlockRegistry registry, BlockEventLog events, FarTierOptions options, TimeProvider time) : IBlockTier
 {
     /// <summary>Its name in figures.</summary>
     public const string TierName = "gpu";
@@ -25,7 +28,9 @@ internal sealed class HeldBlockTier(BlockRegistry registry, FarTierOptions optio
     private readonly Dictionary<ulong, Holding> _holdings = [];
     private readonly Dictionary<ulong, BlockAsk> _asks = [];
     private readonly Dictionary<Tenant, ulong> _removals = [];
+    private readonly HeldPlaces _places = new();
     private int _blocks;
+    private long _bytes;
 
     public Lock Gate { get; } = new();
 
@@ -39,6 +44,40 @@ internal sealed class HeldBlockTier(BlockRegistry registry, FarTierOptions optio
 
     /// <summary>Blocks that are announced, each counted once for each worker.</summary>
     public int Blocks => Volatile.Read(ref _blocks);
+
+    /// <summary>How many workers have announced something, and what of it lasts.</summary>
+    public HeldSnapshot Snapshot()
+    {
+        lock (Gate)
+        {
+            return new HeldSnapshot(_holdings.Count, _blocks, _bytes);
+        }
+    }
+
+    /// <summary>What is announced of a block, whether its worker answers now or not.</summary>
+    public bool TryInspect(Tenant tenant, ReadOnlySpan<byte> key, out HeldBlock block)
+    {
+        block = default;
+        var digest = registry.DigestOf(tenant, key);
+        if (Blocks == 0 || !_holders.ContainsKey(digest))
+        {
+            return false;
+        }
+
+        lock (Gate)
+        {
+            return _holders.TryGetValue(digest, out var holders) && holders[0].TryFind_NeedsLock(digest, out block);
+        }
+    }
+
+    /// <summary>Adds the announcements of a page; one that lasts during the whole listing is listed. Returns where the next one begins; 0: that was the last.</summary>
+    public long List(long from, int most, List<(Tenant Tenant, ReadOnlyMemory<byte> Key)> page)
+    {
+        lock (Gate)
+        {
+            return _places.List(from, most, page);
+        }
+    }
 
     /// <summary>Null: as many workers as may have announced something.</summary>
     public Holding? Open(Tenant tenant)
@@ -95,7 +134,7 @@ internal sealed class HeldBlockTier(BlockRegistry registry, FarTierOptions optio
             for (var index = 0; index < keys.Count; index++)
             {
                 keys.CopyKey(index, key);
-                Add_NeedsLock(holding, registry.DigestOf(holding.Tenant, key), new HeldBlock((int)lengths[index], scope));
+                Add_NeedsLock(holding, key, (int)lengths[index], scope);
             }
 
             return AnnounceStatus.Announced;
@@ -323,35 +362,50 @@ internal sealed class HeldBlockTier(BlockRegistry registry, FarTierOptions optio
 
     public void DropScope(Tenant tenant, string? model, string? revision) => ForgetScope(tenant, model, revision);
 
-    private void Add_NeedsLock(Holding holding, KeyDigest digest, HeldBlock block)
+    private void Add_NeedsLock(Holding holding, ReadOnlySpan<byte> key, int payloadBytes, HeldScope scope)
     {
-        if (!holding.TryFind_NeedsLock(digest, out _))
-        {
-            Volatile.Write(ref _blocks, _blocks + 1);
-        }
-
-        holding.Set_NeedsLock(digest, block);
+        var digest = registry.DigestOf(holding.Tenant, key);
+        var isKnown = holding.TryFind_NeedsLock(digest, out var before);
+        var place = isKnown ? before.Place : _places.Take(holding, key);
+        holding.Set_NeedsLock(digest, new HeldBlock(payloadBytes, scope, place));
+        _bytes += payloadBytes - before.PayloadBytes;
+        Volatile.Write(ref _blocks, _blocks + (isKnown ? 0 : 1));
         var others = _holders.GetValueOrDefault(digest) ?? [];
         if (others.Length < MaxHoldersPerBlock && !others.Contains(holding))
         {
             _holders[digest] = [.. others, holding];
+            if (others.Length == 0)
+            {
+                Tell(BlockEventKind.Held, holding.Tenant, _places.KeyAt(place), payloadBytes, BlockTiers.Gpu);
+            }
         }
+    }
+
+    /// <summary>Where the block is by now: whoever watches need not have seen what came before.</summary>
+    private void Tell(BlockEventKind kind, Tenant tenant, in KeyBytes key, int payloadBytes, BlockTiers held)
+    {
+        var tiers = registry.Find(tenant, key.Span) is { } block ? block.Tiers | held : held;
+        events.Append(kind, tenant.Name, key, payloadBytes, tiers, isContent: true);
     }
 
     private bool Remove_NeedsLock(Holding holding, KeyDigest digest)
     {
-        if (!holding.Remove_NeedsLock(digest))
+        if (!holding.Remove_NeedsLock(digest, out var block))
         {
             return false;
         }
 
         Volatile.Write(ref _blocks, _blocks - 1);
+        _bytes -= block.PayloadBytes;
+        var key = _places.KeyAt(block.Place);
+        _places.Free(block.Place);
         if (_holders.TryGetValue(digest, out var holders))
         {
             Holding[] others = [.. holders.Where(other => other != holding)];
             if (others.Length == 0)
             {
                 _holders.TryRemove(digest, out _);
+                Tell(BlockEventKind.LetGo, holding.Tenant, key, block.PayloadBytes, BlockTiers.None);
             }
             else
             {

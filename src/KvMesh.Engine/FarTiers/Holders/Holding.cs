@@ -133,7 +133,7 @@ public sealed class Holding : IDisposable
 
     internal void Set_NeedsLock(KeyDigest digest, HeldBlock block) => _blocks[digest] = block;
 
-    internal bool Remove_NeedsLock(KeyDigest digest) => _blocks.Remove(digest);
+    internal bool Remove_NeedsLock(KeyDigest digest, out HeldBlock block) => _blocks.Remove(digest, out block);
 
     internal List<KeyDigest> DigestsOf_NeedsLock(HolderScope scope) =>
         [.. _blocks.Where(block => scope.Names(block.Value.Scope.Model, block.Value.Scope.Revision)).Select(block => block.Key)];
@@ -222,7 +222,8 @@ public enum AnnounceStatus
 }
 
 /// <summary>A block in the memory of a worker.</summary>
-internal readonly record struct HeldBlock(int PayloadBytes, HeldScope Scope);
+/// <param name="Place">Its place among all announcements.</param>
+internal readonly record struct HeldBlock(int PayloadBytes, HeldScope Scope, int Place);
 
 /// <summary>Names that a purge may give.</summary>
 internal sealed record HeldScope(string Model, string Revision);

@@ -34,7 +34,7 @@ internal static class FeedHandler
         new WatchResponse(next, (uint)Math.Max(count, 0), HasGap: count < 0).Write(exchange.Writer);
         for (var index = 0; index < count; index++)
         {
-            states[index].Write(exchange.Writer);
+            (request.WantsHeld ? states[index] : states[index].WithoutHeld).Write(exchange.Writer);
         }
 
         exchange.Writer.End(NativeStatus.Ok);

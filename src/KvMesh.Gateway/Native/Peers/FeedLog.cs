@@ -167,7 +167,9 @@ internal sealed class FeedLog : IDisposable
     public static DigestState StateOf(BlockEngine engine, Tenant tenant, ReadOnlySpan<byte> key, in DigestSecret secret)
     {
         var digest = KeyDigest.Compute(secret, TenantNumbers.Of(tenant.Name), key);
-        return engine.TryInspect(tenant, key, out var info) && info.IsContent ? StateOf(digest, info) : new DigestState(digest, 0, 0);
+        return engine.TryInspect(tenant, key, out var info) && info.IsContent ? StateOf(digest, info)
+            : engine.TryInspectHeld(tenant, key, out info) ? new DigestState(digest, (uint)info.PayloadBytes, DigestState.HeldTier)
+            : new DigestState(digest, 0, 0);
     }
 
     public static DigestState StateOf(in KeyDigest digest, in BlockInfo info)

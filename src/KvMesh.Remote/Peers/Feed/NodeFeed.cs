@@ -155,7 +155,7 @@ internal sealed partial class NodeFeed : IAsyncDisposable
     /// <summary>Asks for changes and applies them. True when there are more.</summary>
     private async Task<bool> AskAsync(FeedConnection connection, DirectoryRole role, CancellationToken cancellationToken)
     {
-        var request = new FeedRequest(_after, NativeLimits.MaxWatchEvents, role.KeyId, role.Own);
+        var request = new FeedRequest(_after, NativeLimits.MaxWatchEvents, role.KeyId, role.Own, WantsHeld: true);
         var head = await connection.AskAsync(Verb.Watch, request.Write, cancellationToken).ConfigureAwait(false);
         var isGap = Apply(head.Span, out var count);
         if (isGap)
@@ -222,7 +222,7 @@ internal sealed partial class NodeFeed : IAsyncDisposable
             long cursor = 0;
             do
             {
-                cursor = await ReadPageAsync(connection, new InventoryRequest(cursor, 4096, role.KeyId, slots), cancellationToken).ConfigureAwait(false);
+                cursor = await ReadPageAsync(connection, new InventoryRequest(cursor, 4096, role.KeyId, slots, WantsHeld: true), cancellationToken).ConfigureAwait(false);
                 await CatchUpAsync(connection, role, cancellationToken).ConfigureAwait(false);
                 if (!ReferenceEquals(before, _known))
                 {
