@@ -71,7 +71,7 @@ internal static class WorkerCommand
                     Vocabulary = runtime.Config.Vocabulary,
                     EndTokens = runtime.Config.EndTokens,
                     Admits = admits,
-                    Health = () => Health(runtime.Health()),
+                    Health = () => Health(runtime.Health(), hasNode: parse.GetValue(options.Node) is not null, cancellationToken.IsCancellationRequested),
                     MetricsPage = () => PrometheusText.Write(figures.Collect()),
                     Meter = meter,
                     Logging = logging,
@@ -108,6 +108,7 @@ internal static class WorkerCommand
             ModelName = parse.GetValue(options.Name),
             Revision = parse.GetValue(options.Revision),
             PrefillWorkers = parse.GetValue(options.Prefill) ?? [],
+            PrefillToken = parse.GetValue(options.PrefillToken),
             BlockTokens = parse.GetValue(options.BlockTokens),
             CacheBytes = options.Cache.Of(parse),
             Threads = parse.GetValue(options.Threads) is > 0 and var threads ? threads : plain.Threads,
@@ -146,11 +147,18 @@ internal static class WorkerCommand
         }
     }
 
-    private static FrontHealth Health(WorkerHealth health)
+    /// <summary>A worker whose node does not answer still computes: no balancer should send its callers away for that.</summary>
+    private static FrontHealth Health(WorkerHealth health, bool hasNode, bool isStopping)
     {
-        var parts = new List<KeyValuePair<string, string>> { new("node", health.NodeReached ? "reached" : health.NodeRefusal ?? "not reached") };
+        var parts = new List<KeyValuePair<string, string>>();
+        if (isStopping)
+        {
+            parts.Add(new("reason", "the worker is stopping"));
+        }
+
+        parts.Add(new("node", !hasNode ? "none" : health.NodeReached ? "reached" : health.NodeRefusal ?? "not reached"));
         parts.AddRange(health.PrefillWorkers.Select(worker => KeyValuePair.Create($"{worker.Address}", worker.IsUp ? "up" : worker.Reason)));
-        return new FrontHealth(true, parts);
+        return new FrontHealth(!isStopping, parts);
     }
 
     private static void Announce(Terminal terminal, bool asJson, WorkerReport report)
@@ -225,6 +233,12 @@ internal static class WorkerCommand
             CustomParser = CliOption.ParseAddresses,
         };
 
+        public Option<string> PrefillToken { get; } = new("--prefill-token")
+        {
+            Description = "Token for prefill workers that have a --token-file. Without it none is sent.",
+            HelpName = "token",
+        };
+
         public SizeOption Cache { get; } = CliOption.Size("--cache", "Memory for blocks of running and earlier requests. Default: 1 GiB.", 1 << 20, 1L << 50, 1L << 30);
 
         public Option<int> BlockTokens { get; } = CliOption.Number("--block-tokens", "Tokens of a block; the same for all that share blocks.", 1, 512, 16);
@@ -247,7 +261,7 @@ internal static class WorkerCommand
         public Option<bool> Json { get; } = new(CliOption.JsonName) { Description = "Once serving, print one JSON object with the address on standard output." };
 
         public IEnumerable<Option> All =>
-            [Model, Role, Node, Token, Http, TokenFile, Insecure, Name, Revision, Prefill, Cache, BlockTokens, Threads, MaxRunning, MaxWaiting, Parts, Shards, FetchAll, HandOvers, Json];
+            [Model, Role, Node, Token, Http, TokenFile, Insecure, Name, Revision, Prefill, PrefillToken, Cache, BlockTokens, Threads, MaxRunning, MaxWaiting, Parts, Shards, FetchAll, HandOvers, Json];
     }
 }
 

@@ -2,21 +2,26 @@ using KvMesh.Client;
 
 namespace KvMesh.Worker.Mesh;
 
-/// <summary>The way to one node, which may be down now and come back. Nobody waits for it.</summary>
+/// <summary>The way to one node, which may be down now and come back. Nobody waits for it. That of the worker's own node asks it for a sign of life once a second.</summary>
 internal sealed class MeshLink : IAsyncDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan WatchInterval = TimeSpan.FromSeconds(1);
 
     private readonly ClientOptions _options;
     private readonly CancellationTokenSource _stopping = new();
     private readonly Task _connecting;
+    private readonly Task _watching;
     private volatile KvMeshClient? _client;
     private volatile string? _refusal;
+    private volatile bool _isUp;
 
-    public MeshLink(ClientOptions options)
+    /// <param name="watches">Whether <see cref="IsUp"/> is wanted.</param>
+    public MeshLink(ClientOptions options, bool watches = false)
     {
         _options = options;
         _connecting = Task.Run(ConnectAsync);
+        _watching = watches ? Task.Run(WatchAsync) : Task.CompletedTask;
     }
 
     public string Endpoint => _options.Endpoint;
@@ -24,7 +29,10 @@ internal sealed class MeshLink : IAsyncDisposable
     /// <summary>Null until the node was reached for the first time; from then on the client itself reconnects.</summary>
     public KvMeshClient? Client => _client;
 
-    /// <summary>Why there is no client yet.</summary>
+    /// <summary>Whether the node answered when it was last asked for a sign of life. Of a node that hangs that is known after <see cref="ClientOptions.RequestTimeout"/>.</summary>
+    public bool IsUp => _isUp;
+
+    /// <summary>Why there is no client yet, or why the node is not up.</summary>
     public string? Refusal => _refusal;
 
     /// <summary>Waits for the first connection, at most so long.</summary>
@@ -46,12 +54,24 @@ internal sealed class MeshLink : IAsyncDisposable
     {
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _connecting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (_client is { } client)
         {
             await client.DisposeAsync().ConfigureAwait(false);
         }
 
         _stopping.Dispose();
+    }
+
+    private async Task WatchAsync()
+    {
+        await _connecting.WaitAsync(_stopping.Token).ConfigureAwait(false);
+        while (_client is { } client)
+        {
+            _isUp = await client.PingAsync(_stopping.Token).ConfigureAwait(false) is not null;
+            _refusal = _isUp ? null : $"{Endpoint} does not answer";
+            await Task.Delay(WatchInterval, _options.Time, _stopping.Token).ConfigureAwait(false);
+        }
     }
 
     private async Task ConnectAsync()

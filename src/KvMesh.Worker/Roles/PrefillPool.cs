@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 
@@ -27,12 +28,14 @@ internal sealed class PrefillPool : IDisposable
     private readonly TimeSpan _grantTimeout;
     private readonly TimeProvider _time;
 
-    public PrefillPool(IReadOnlyList<Uri> addresses, TimeSpan grantTimeout, TimeProvider time)
+    /// <param name="token">Secret for the prefill workers; null: they let everybody in.</param>
+    public PrefillPool(IReadOnlyList<Uri> addresses, string? token, TimeSpan grantTimeout, TimeProvider time)
     {
         _peers = [.. addresses.Select(address => new Peer(address))];
         _grantTimeout = grantTimeout;
         _time = time;
         _http = new HttpClient(new SocketsHttpHandler { ConnectTimeout = grantTimeout, AllowAutoRedirect = false, UseProxy = false }) { Timeout = Timeout.InfiniteTimeSpan };
+        _http.DefaultRequestHeaders.Authorization = token is null ? null : new AuthenticationHeaderValue("Bearer", token);
     }
 
     public IReadOnlyList<PrefillWorkerHealth> Health()
@@ -159,6 +162,14 @@ internal sealed class PrefillJob(Action<string?> returned) : IAsyncDisposable
         };
         _response = await http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, both.Token).ConfigureAwait(false);
         _lines = new StreamReader(await _response.Content.ReadAsStreamAsync(both.Token).ConfigureAwait(false));
+        if (_response.StatusCode == HttpStatusCode.Unauthorized)
+        {
+            throw new HttpRequestException(
+                http.DefaultRequestHeaders.Authorization is null
+                    ? "it answered 401: it asks for a token, and this worker has none (--prefill-token)"
+                    : "it answered 401: the token of this worker (--prefill-token) is none of its callers'");
+        }
+
         var line = await ReadLineAsync(_lines, both.Token).ConfigureAwait(false) ?? "";
         if (_response.StatusCode != HttpStatusCode.OK)
         {

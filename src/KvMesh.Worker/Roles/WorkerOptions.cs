@@ -42,6 +42,9 @@ public sealed record WorkerOptions
     /// <summary>Base addresses of prefill workers.</summary>
     public IReadOnlyList<Uri> PrefillWorkers { get; init; } = [];
 
+    /// <summary>Secret for prefill workers; null: they let everybody in.</summary>
+    public string? PrefillToken { get; init; }
+
     /// <summary>Tokens of a block, 1 to 512.</summary>
     public int BlockTokens { get; init; } = 16;
 

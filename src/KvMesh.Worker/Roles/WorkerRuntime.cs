@@ -19,7 +19,7 @@ namespace KvMesh.Worker.Roles;
 public readonly record struct WorkerFigures(ServingFigures Serving, MeshFigures Mesh);
 
 /// <summary>How a worker stands.</summary>
-/// <param name="NodeReached">Whether its node was reached; it also works without.</param>
+/// <param name="NodeReached">Whether its node answers, all of its connections; it also computes without.</param>
 /// <param name="NodeRefusal">Why not.</param>
 /// <param name="PrefillWorkers">The prefill workers that it asks.</param>
 public sealed record WorkerHealth(bool NodeReached, string? NodeRefusal, IReadOnlyList<PrefillWorkerHealth> PrefillWorkers);
@@ -58,9 +58,9 @@ public sealed class WorkerRuntime : IAsyncDisposable
         IPrefixSource? source = null;
         if (options.Node is { } node)
         {
-            _links = [.. Enumerable.Range(0, options.Shards).Select(_ => NewLink(node))];
+            _links = [.. Enumerable.Range(0, options.Shards).Select(_ => NewLink(node, watches: true))];
             _publisher = new MeshPublisher(_parts, _links, options.MaxUnpublishedBytes, _counters, options.Logging.CreateLogger<MeshPublisher>());
-            _prefill = options.PrefillWorkers.Count > 0 ? new PrefillPool(options.PrefillWorkers, options.SectionTimeout, options.Time) : null;
+            _prefill = options.PrefillWorkers.Count > 0 ? new PrefillPool(options.PrefillWorkers, options.PrefillToken, options.SectionTimeout, options.Time) : null;
             source = new PrefixSource(new FetchContext(_parts, _links[0], LinkTo, _prefill, options.PrefillFrom, options.SectionTimeout, _counters, options.Time) { MayCompute = options.PlansLoads });
         }
 
@@ -113,7 +113,7 @@ public sealed class WorkerRuntime : IAsyncDisposable
     public WorkerFigures Figures() => new(_engine.Figures, _counters.Figures with { HandedOverBlocks = _holder?.HandedOver ?? 0 });
 
     public WorkerHealth Health() => new(
-        _links.Length > 0 && Array.TrueForAll(_links, link => link.Client is not null), _links.FirstOrDefault(link => link.Client is null)?.Refusal, _prefill?.Health() ?? []);
+        _links.Length > 0 && Array.TrueForAll(_links, link => link.IsUp), _links.FirstOrDefault(link => !link.IsUp)?.Refusal, _prefill?.Health() ?? []);
 
     /// <summary>Lets decode workers ask this one; not for the role decode.</summary>
     public void MapPrefill(IEndpointRouteBuilder routes)
@@ -180,15 +180,17 @@ public sealed class WorkerRuntime : IAsyncDisposable
         return mayFollow ? _followed.GetOrAdd(endpoint!, name => new Lazy<MeshLink>(() => NewLink(name))).Value : null;
     }
 
-    private MeshLink NewLink(string endpoint) => new(new ClientOptions
-    {
-        Endpoint = endpoint,
-        Token = _options.NodeToken,
-        ClientName = "kvmesh-worker",
-        LosslessReads = true,
-        LosslessWrites = true,
-        RequestTimeout = _options.SectionTimeout * 2,
-        ConnectTimeout = _options.SectionTimeout,
-        Time = _options.Time,
-    });
+    private MeshLink NewLink(string endpoint, bool watches = false) => new(
+        new ClientOptions
+        {
+            Endpoint = endpoint,
+            Token = _options.NodeToken,
+            ClientName = "kvmesh-worker",
+            LosslessReads = true,
+            LosslessWrites = true,
+            RequestTimeout = _options.SectionTimeout * 2,
+            ConnectTimeout = _options.SectionTimeout,
+            Time = _options.Time,
+        },
+        watches);
 }
