@@ -20,7 +20,7 @@ public sealed class DependencyTests
         ["KvMesh.Server"] = ["Microsoft.AspNetCore.App", "KvMesh.Codecs", "KvMesh.Dashboard", "KvMesh.Gateway", "KvMesh.Orleans", "KvMesh.Remote", "OpenTelemetry", "OpenTelemetry.Exporter.OpenTelemetryProtocol"],
         ["KvMesh.Worker"] = ["KvMesh.Client", "KvMesh.Cluster", "KvMesh.Codecs", "KvMesh.Engine", "Microsoft.AspNetCore.App", "System.Numerics.Tensors"],
         ["KvMesh.Simulation"] = ["KvMesh.Cluster", "KvMesh.Engine"],
-        ["KvMesh.Cli"] = ["Microsoft.AspNetCore.App", "KvMesh.Server", "KvMesh.Simulation", "KvMesh.Worker", "Spectre.Console", "System.CommandLine"],
+        ["KvMesh.Cli"] = ["Microsoft.AspNetCore.App", "KvMesh.Server", "KvMesh.Simulation", "KvMesh.Worker", "OxyPlot.Core", "Spectre.Console", "System.CommandLine"],
     };
 
     public static TheoryData<string> Projects => [.. Directory.GetDirectories(Path.Combine(SourceTree.Root, "src"), "KvMesh.*").Select(path => Path.GetFileName(path)!)];

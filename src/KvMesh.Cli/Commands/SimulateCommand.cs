@@ -34,20 +34,21 @@ internal static class SimulateCommand
             DefaultValueFactory = _ => [.. SimulatedPolicies.Names],
             CustomParser = result => ParsePolicies(result.Tokens[0].Value, result.AddError),
         };
+        var picture = new Option<FileInfo>("--svg") { Description = "Also draw hit ratios over capacities into this file.", HelpName = "file" };
         var fleets = new SimulateFleets();
         var json = CliOption.Json();
         var command = new Command("simulate", "Run a trace over simulated caches: what each retention policy hits at each capacity, and what is possible. With --nodes over fleets.")
         {
-            trace, capacities, policies,
+            trace, capacities, policies, picture,
         };
         fleets.AddTo(command);
         command.Add(json);
         command.SetAction((parse, cancellationToken) =>
         {
             var areFleets = fleets.AreAsked(parse);
-            if (areFleets && (parse.GetResult(capacities) is { Implicit: false } || parse.GetResult(policies) is { Implicit: false }))
+            if (areFleets && new Option[] { capacities, policies, picture }.Any(option => parse.GetResult(option) is { Implicit: false }))
             {
-                throw new CommandException(ExitCode.Usage, "--capacities and --policies describe one cache; they cannot go with --nodes.");
+                throw new CommandException(ExitCode.Usage, "--capacities, --policies and --svg are of one cache; they cannot go with --nodes.");
             }
 
             var requests = ReplayCommand.Load(parse.GetRequiredValue(trace));
@@ -60,6 +61,11 @@ internal static class SimulateCommand
                 var chained = ChainedTrace.Of(requests);
                 var sizes = parse.GetResult(capacities) is { Implicit: false } ? parse.GetValue(capacities)! : DefaultCapacities(chained);
                 var report = RetentionStudy.Run(chained, parse.GetValue(policies)!, sizes, time, cancellationToken);
+                if (parse.GetValue(picture) is { } file)
+                {
+                    Save(file, RetentionPicture.Draw(report));
+                }
+
                 RetentionView.Write(terminal, report, parse.GetValue(json));
             }
 
@@ -68,10 +74,23 @@ internal static class SimulateCommand
         return command.WithExamples(
             "kvmesh simulate conversation.jsonl                                    every policy at capacities up to the whole trace",
             "kvmesh simulate conversation.jsonl --capacities 1000,10000 --json     two capacities, for a script",
+            "kvmesh simulate conversation.jsonl --svg hits.svg                     a picture besides",
             "kvmesh trace --seed 7 > trace.jsonl && kvmesh simulate trace.jsonl    a trace of our own making",
             "kvmesh simulate conversation.jsonl --nodes 4,16 --total-blocks 50000  fleets of one total memory",
             "kvmesh simulate conversation.jsonl --nodes 10 --failures 3 --link 1GiB   nodes that fail, on links of 10 Gbit/s",
             "A block counts as hit when it and all blocks before it are there. A partial block at the end is asked for and never kept.");
+    }
+
+    private static void Save(FileInfo file, string picture)
+    {
+        try
+        {
+            File.WriteAllText(file.FullName, picture);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(ExitCode.Failure, $"--svg {file} cannot be written: {e.Message}", e);
+        }
     }
 
     private static int[] DefaultCapacities(ChainedTrace trace)

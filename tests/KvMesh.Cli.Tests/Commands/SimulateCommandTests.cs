@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Xml.Linq;
 using KvMesh.TestKit;
 
 namespace KvMesh.Cli.Tests.Commands;
@@ -24,6 +25,31 @@ public sealed class SimulateCommandTests : IDisposable
         var rows = report.GetProperty("rows").EnumerateArray().ToArray();
         Assert.Equal(12, rows.Length);
         Assert.Equal(74.0 / 80, rows[0].GetProperty("hitRatio").GetDouble(), 6);
+    }
+
+    [Fact]
+    public async Task Draws_a_line_for_every_policy_and_bound()
+    {
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        var picture = Path.Combine(_directory.Path, "hits.svg");
+        await File.WriteAllLinesAsync(trace, Enumerable.Range(0, 40).Select(
+            request => $$"""{"timestamp": {{request * 1000}}, "input_length": 1024, "output_length": 1, "hash_ids": [0, {{1 + (request % 5)}}]}"""));
+
+        var run = await CliRun.Of("simulate", trace, "--capacities", "2,4,6", "--policies", "lru,hazard", "--svg", picture);
+
+        Assert.True(run.ExitCode == 0, run.Error);
+        var svg = XDocument.Load(picture).Root!;
+        Assert.Equal("svg", svg.Name.LocalName);
+        var words = svg.Descendants().Where(element => element.Name.LocalName == "text").Select(element => element.Value).ToArray();
+        Assert.Equal(["hazard", "infinite", "lru", "optimum"], words.Intersect(["lru", "hazard", "optimum", "infinite"]).Order());
+        Assert.Contains("blocks", words);
+
+        var lost = await CliRun.Of("simulate", trace, "--svg", Path.Combine(_directory.Path, "nowhere", "hits.svg"));
+        Assert.Equal(1, lost.ExitCode);
+        Assert.Contains("--svg ", lost.Error, StringComparison.Ordinal);
+        var fleet = await CliRun.Of("simulate", trace, "--nodes", "2", "--svg", picture);
+        Assert.Equal(2, fleet.ExitCode);
+        Assert.Contains("--svg are of one cache", fleet.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -99,7 +125,7 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Theory]
-    [InlineData("--capacities 10 --nodes 2", "--capacities and --policies describe one cache; they cannot go with --nodes.")]
+    [InlineData("--capacities 10 --nodes 2", "--capacities, --policies and --svg are of one cache; they cannot go with --nodes.")]
     [InlineData("--failures 1", "--failures describes fleets; it needs --nodes.")]
     [InlineData("--capacities 10,0", "--capacities: '0' is not a number of blocks from 1 to 100000000.")]
     [InlineData("--policies lru,clairvoyant", "--policies: 'clairvoyant' is no policy; there are ")]
