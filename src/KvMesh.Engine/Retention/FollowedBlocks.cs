@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 
 namespace KvMesh.Engine.Retention;
 
@@ -14,11 +13,14 @@ internal sealed class FollowedBlocks(int ages)
     public const int MaxFollowed = 1 << 17;
 
     private const int None = -1;
+    private const int FirstPlaces = 256;
 
     private readonly Dictionary<ulong, int> _places = [];
-    private readonly List<Followed> _followed = [];
+    private Followed[] _followed = new Followed[FirstPlaces];
+    private int _used;
     private readonly (int Oldest, int Newest)[] _ends = [.. Enumerable.Repeat((None, None), ages)];
     private int _newest = None;
+    private int _oldest = None;
     private int _oldestOfLru = None;
     private int _lruCount;
     private int _free = None;
@@ -33,7 +35,7 @@ internal sealed class FollowedBlocks(int ages)
     /// <summary>A block that was used before and is not forgotten, or -1. Its place is good until another block is added or forgotten.</summary>
     public int Find(ulong fingerprint) => _places.TryGetValue(fingerprint, out var place) ? place : None;
 
-    public ref Followed At(int place) => ref CollectionsMarshal.AsSpan(_followed)[place];
+    public ref Followed At(int place) => ref _followed[place];
 
     /// <summary>The longest unused block of an age, or -1.</summary>
     public int OldestOf(int age) => _ends[age].Oldest;
@@ -49,8 +51,11 @@ internal sealed class FollowedBlocks(int ages)
         }
         else
         {
-            place = _followed.Count;
-            _followed.Add(default);
+            place = _used++;
+            if (place == _followed.Length)
+            {
+                Array.Resize(ref _followed, place * 2);
+            }
         }
 
         At(place) = new Followed { Fingerprint = fingerprint };
@@ -77,7 +82,7 @@ internal sealed class FollowedBlocks(int ages)
     }
 
     /// <summary>The longest unused block when there is no room for another one, or -1.</summary>
-    public int Superfluous() => _places.Count < MaxFollowed ? None : _ends.Last(static ends => ends.Oldest != None).Oldest;
+    public int Superfluous() => _places.Count < MaxFollowed ? None : _oldest;
 
     public void Forget(int place)
     {
@@ -125,6 +130,10 @@ internal sealed class FollowedBlocks(int ages)
         {
             At(_newest).Newer = place;
         }
+        else
+        {
+            _oldest = place;
+        }
 
         _newest = place;
         ref var ends = ref _ends[0];
@@ -153,6 +162,10 @@ internal sealed class FollowedBlocks(int ages)
         if (followed.Older != None)
         {
             At(followed.Older).Newer = followed.Newer;
+        }
+        else
+        {
+            _oldest = followed.Newer;
         }
     }
 
