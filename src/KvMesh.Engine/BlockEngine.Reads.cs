@@ -29,7 +29,11 @@ public sealed partial class BlockEngine
 
             if (isUse)
             {
-                NoteRead(block, isFirst: wasLoaded && block.Hits == 0);
+                if (NoteRead(block, isFirst: wasLoaded && block.Hits == 0))
+                {
+                    NoteAsked(block);
+                }
+
                 Interlocked.Increment(ref tenant.Counters.Hits);
                 Interlocked.Add(ref _counters.ReadBytes, block.PayloadBytes);
             }
@@ -42,6 +46,7 @@ public sealed partial class BlockEngine
         {
             Interlocked.Increment(ref _counters.Reads);
             Interlocked.Increment(ref tenant.Counters.Misses);
+            NoteMissing(tenant, key);
         }
 
         read = default;
@@ -58,12 +63,14 @@ public sealed partial class BlockEngine
             var main = MainOf(block);
             if (lease <= TimeSpan.Zero || (TryLease(main, main.HeldBytes, leases, lease, out _) && (!losslessOnly || block.Loss is null)))
             {
+                NoteAsked(block);
                 return true;
             }
 
             // Gone between the two steps, or replaced, or not as good any more: look again.
         }
 
+        NoteMissing(tenant, key);
         return false;
     }
 
@@ -80,6 +87,7 @@ public sealed partial class BlockEngine
             NotePrefix(deepest);
             if (TryLease(deepest, deepest.HeldBytes * matched, leases, lease, out var until) && (!losslessOnly || deepest.Loss is null))
             {
+                NoteAsked(tenant, keys, matched, deepest);
                 return Counted(tenant, keys.Count, new PrefixMatch(matched, until));
             }
 
@@ -92,6 +100,7 @@ public sealed partial class BlockEngine
             NotePrefix(deepest);
         }
 
+        NoteAsked(tenant, keys, matched, deepest);
         return Counted(tenant, keys.Count, new PrefixMatch(matched, 0));
     }
 
@@ -173,12 +182,13 @@ public sealed partial class BlockEngine
     /// asked for the lease. The first use of a copy on disk moves nothing: the block stays the next to leave until it is asked
     /// for again.
     /// </summary>
-    private void NoteRead(Block block, bool isFirst)
+    /// <returns>Whether it was counted.</returns>
+    private bool NoteRead(Block block, bool isFirst)
     {
         var main = MainOf(block);
         if (Volatile.Read(ref main.LeaseUntil) is var until && until != 0 && until > Now())
         {
-            return;
+            return false;
         }
 
         if (isFirst)
@@ -189,6 +199,8 @@ public sealed partial class BlockEngine
         {
             main.Tenant.Host.Touch(main, withAncestors: false);
         }
+
+        return true;
     }
 
     private bool TryLease(Block block, long heldBytes, ConnectionLeases leases, TimeSpan lease, out long until)

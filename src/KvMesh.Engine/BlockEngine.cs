@@ -1,3 +1,4 @@
+using KvMesh.Engine.Advice;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Coding;
 using KvMesh.Engine.Events;
@@ -116,7 +117,11 @@ public sealed partial class BlockEngine : IDisposable
     public bool Remove(Tenant tenant, ReadOnlySpan<byte> key) => ForgetElsewhere(tenant, key) | RemoveHere(tenant, key);
 
     /// <summary>Removes a block at once, also under a lease, from this node alone: for keys that are known to name no content. False when there was none.</summary>
-    public bool RemoveHere(Tenant tenant, ReadOnlySpan<byte> key) => _registry.Remove(tenant, key, BlockEventKind.Removed);
+    public bool RemoveHere(Tenant tenant, ReadOnlySpan<byte> key)
+    {
+        tenant.Host.Advisor.Forget(KeyHash.Of(tenant, key));
+        return _registry.Remove(tenant, key, BlockEventKind.Removed);
+    }
 
     /// <summary>Removes every block of a tenant, or of one model, or of one revision, in constant time. Null stands for all.</summary>
     /// <returns>Blocks that were visible before.</returns>

@@ -1,4 +1,5 @@
 using System.Text;
+using KvMesh.Engine.Advice;
 using KvMesh.Engine.Host;
 using KvMesh.Engine.Progressive;
 using KvMesh.Engine.Telemetry;
@@ -106,6 +107,7 @@ internal sealed class BlockWriter(BlockRegistry registry, Evictor evictor, Engin
 
         var isOpen = block.TryOpen();
         block.Tenant.Host.Retain(block, lowInterest: !wasOrdered);
+        NotePlaced(block);
         progressive?.NoteSeal(block);
         return isOpen;
     }
@@ -128,11 +130,20 @@ internal sealed class BlockWriter(BlockRegistry registry, Evictor evictor, Engin
 
     private static string NameOrUnknown(string? name) => name is null || Encoding.UTF8.GetByteCount(name) > Trailer.MaxNameBytes ? "" : name;
 
+    private static void NotePlaced(Block block)
+    {
+        if (!block.IsCompanion)
+        {
+            block.Tenant.Host.Advisor.Place(KeyHash.Of(block.Tenant, block.Key), (int)Extent.RoundUp(block.PayloadBytes));
+        }
+    }
+
     private void Finish(Block block, SealStatus status)
     {
         if (status == SealStatus.Sealed)
         {
             block.Tenant.Host.Retain(block);
+            NotePlaced(block);
         }
         else
         {

@@ -18,10 +18,13 @@ public readonly ref struct KeyRun(ReadOnlySpan<byte> scope, ReadOnlySpan<byte> h
 
     public int KeyBytes => _scope.Length + Limits.ChainHashBytes;
 
+    /// <summary>What key <paramref name="index"/> does not have in common with the others: 32 bytes.</summary>
+    public ReadOnlySpan<byte> Hash(int index) => _hashes.Slice(index * Limits.ChainHashBytes, Limits.ChainHashBytes);
+
     /// <summary>Writes key <paramref name="index"/> into <paramref name="destination"/>, which has <see cref="KeyBytes"/> of room.</summary>
     public void CopyKey(int index, Span<byte> destination)
     {
         _scope.CopyTo(destination);
-        _hashes.Slice(index * Limits.ChainHashBytes, Limits.ChainHashBytes).CopyTo(destination[_scope.Length..]);
+        Hash(index).CopyTo(destination[_scope.Length..]);
     }
 }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using KvMesh.Engine.Advice;
 using KvMesh.Engine.Host;
 using KvMesh.Engine.Leases;
 using KvMesh.Engine.Retention;
@@ -23,6 +24,7 @@ public sealed class Tenant
         Leases = leases;
         Chains = chains;
         Scopes = new ScopeTable(this);
+        Reuse = host.Advisor.Join();
     }
 
     public string Name { get; }
@@ -57,6 +59,9 @@ public sealed class Tenant
     internal ChainLedger Chains { get; }
 
     internal TenantCounters Counters { get; } = new();
+
+    /// <summary>Where the advisor of its arena counts what it asks for.</summary>
+    internal TenantReuse Reuse { get; }
 
     /// <summary>Bytes of extents that this tenant has in its arena.</summary>
     internal long HostBytes => Interlocked.Read(ref Counters.HostBytes);

@@ -1,3 +1,4 @@
+using KvMesh.Engine.Advice;
 using KvMesh.Engine.Arena;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Retention;
@@ -43,6 +44,7 @@ internal sealed partial class HostTier : IDisposable
         _descriptors = new DescriptorTable(arena);
         _owners = new Block?[arena.Header.DescriptorCount + 1];
         _withheld = new WithheldMemory(arena, _allocator, mark: arena.Header.DescriptorCount, time);
+        Advisor = new CapacityAdvisor(time);
         _quarantineUntil = arena.IsAdopted ? arena.Header.ResidenceLeasesUntil : 0;
         var latest = time.GetUtcNow().ToUnixTimeMilliseconds() + (long)longestLease.TotalMilliseconds;
         RecoveredDiskLeasesUntil = arena.IsAdopted ? Math.Min(arena.Header.DiskLeasesUntil, latest) : 0;
@@ -54,6 +56,9 @@ internal sealed partial class HostTier : IDisposable
     public long RecoveredDiskLeasesUntil { get; }
 
     public string Path => _arena.Path;
+
+    /// <summary>Says what other sizes of this arena would answer.</summary>
+    public CapacityAdvisor Advisor { get; }
 
     public ArenaMapping Arena => _arena;
 

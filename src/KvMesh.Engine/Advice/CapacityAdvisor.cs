@@ -1,0 +1,223 @@
+using KvMesh.Engine.Blocks;
+
+namespace KvMesh.Engine.Advice;
+
+/// <summary>
+/// Watches what is asked of one arena and estimates what caches of other sizes would have answered. Blocks of all its tenants are in one order, as they share
+/// the arena; what is asked is counted per tenant. Every member may be called from any thread: a touch that is not sampled costs a hash and a
+/// count, and only a sampled one takes the lock.
+/// </summary>
+internal sealed class CapacityAdvisor
+{
+    /// <summary>Blocks in the sample at most: 768 KiB, whose mean error on recorded and generated traces is below a point of hit ratio.</summary>
+    public const int SampleBlocks = 16_384;
+
+    /// <summary>Curves of their own that tenants of an arena get; all others share one more. They take 10 KiB each.</summary>
+    public const int MaxTenantCurves = 64;
+
+    /// <summary>Time after which a touch weighs half.</summary>
+    public static readonly TimeSpan HalfLife = TimeSpan.FromHours(1);
+
+    private static readonly TimeSpan AgingInterval = TimeSpan.FromMinutes(1);
+
+    private readonly Lock _lock = new();
+    private readonly TimeProvider _time;
+    private readonly ReuseSample _sample;
+    private readonly List<TenantReuse> _tenants = [];
+    private readonly ReuseCurve _all = new();
+    private long _agedAt;
+
+    public CapacityAdvisor(TimeProvider time, int sampleBlocks = SampleBlocks)
+    {
+        _time = time;
+        _agedAt = time.GetTimestamp();
+        _sample = new ReuseSample(sampleBlocks);
+    }
+
+    /// <summary>Bytes of its arrays.</summary>
+    public long MemoryBytes
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _sample.MemoryBytes + _all.MemoryBytes + _tenants.Sum(tenant => tenant.Curve.MemoryBytes);
+            }
+        }
+    }
+
+    /// <summary>The place where touches of one more tenant are counted: its own, while there is room.</summary>
+    public TenantReuse Join()
+    {
+        lock (_lock)
+        {
+            if (_tenants.Count <= MaxTenantCurves)
+            {
+                _tenants.Add(new TenantReuse { IsShared = _tenants.Count == MaxTenantCurves });
+            }
+
+            return _tenants[^1];
+        }
+    }
+
+    /// <summary>A block was asked for.</summary>
+    /// <param name="bytesHere">
+    /// Its bytes, if it is here, else 0. A block that is here and was stored before the advisor watched is a hit of unknown age, and is known from then on.
+    /// </param>
+    public void Touch(TenantReuse tenant, ulong hash, int bytesHere = 0)
+    {
+        Interlocked.Increment(ref tenant.Uncounted);
+        TouchSampled(tenant, hash, bytesHere);
+    }
+
+    /// <summary>The blocks of a run were asked for. The last of them counts as used first, as it leaves first.</summary>
+    /// <param name="scope">As <see cref="KeyHash.OfScope"/> gave it.</param>
+    /// <param name="found">How many are here, from the first on.</param>
+    /// <param name="bytesHere">Bytes of one of them.</param>
+    public void Touch(TenantReuse tenant, ulong scope, KeyRun keys, int found, int bytesHere)
+    {
+        Interlocked.Add(ref tenant.Uncounted, keys.Count);
+        for (var index = keys.Count - 1; index >= 0; index--)
+        {
+            TouchSampled(tenant, KeyHash.Of(scope, keys.Hash(index)), index < found ? bytesHere : 0);
+        }
+    }
+
+    /// <summary>A block was stored.</summary>
+    public void Place(ulong hash, int bytes)
+    {
+        if (_sample.IsSampled(hash))
+        {
+            lock (_lock)
+            {
+                _sample.Place(hash, bytes);
+            }
+        }
+    }
+
+    /// <summary>A block was removed by its owner.</summary>
+    public void Forget(ulong hash)
+    {
+        if (_sample.IsSampled(hash))
+        {
+            lock (_lock)
+            {
+                _sample.Forget(hash);
+            }
+        }
+    }
+
+    /// <summary>What caches of these sizes answer of what all tenants of the arena asked for, then of what each place that <see cref="Join"/> gave did.</summary>
+    public ArenaReuse Estimate(ReadOnlySpan<double> cacheBytes)
+    {
+        lock (_lock)
+        {
+            FoldNeedsLock();
+            var tenants = new Dictionary<TenantReuse, ReuseEstimate>();
+            foreach (var tenant in _tenants)
+            {
+                tenants[tenant] = EstimateOf(tenant.Curve, cacheBytes);
+            }
+
+            return new ArenaReuse(_sample.Rate, _sample.Count, EstimateOf(_all, cacheBytes), tenants);
+        }
+    }
+
+    private static ReuseEstimate EstimateOf(ReuseCurve curve, ReadOnlySpan<double> cacheBytes)
+    {
+        var ratios = new double[cacheBytes.Length];
+        for (var index = 0; index < ratios.Length; index++)
+        {
+            ratios[index] = curve.HitRatioAt(cacheBytes[index]);
+        }
+
+        return new ReuseEstimate(curve.Touches, ratios, curve.LargestHitRatio);
+    }
+
+    private void TouchSampled(TenantReuse tenant, ulong hash, int bytesHere)
+    {
+        if (!_sample.IsSampled(hash))
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            // Another thread may have lowered the limit since; a weight of the new rate would be too much for it.
+            if (!_sample.IsSampled(hash))
+            {
+                return;
+            }
+
+            AgeNeedsLock();
+            var weight = 1 / _sample.Rate;
+            if (_sample.TryTouch(hash, out var bytes))
+            {
+                tenant.Curve.AddReuse(bytes, weight);
+                _all.AddReuse(bytes, weight);
+            }
+            else if (bytesHere > 0)
+            {
+                // In no bucket, so the correction of the count takes it for a hit.
+                _sample.Place(hash, bytesHere);
+            }
+            else
+            {
+                tenant.Curve.AddCold(weight);
+                _all.AddCold(weight);
+            }
+        }
+    }
+
+    private void AgeNeedsLock()
+    {
+        var passed = _time.GetElapsedTime(_agedAt);
+        if (passed < AgingInterval)
+        {
+            return;
+        }
+
+        FoldNeedsLock();
+        _agedAt = _time.GetTimestamp();
+        var factor = Math.Pow(0.5, passed / HalfLife);
+        _all.Age(factor);
+        foreach (var tenant in _tenants)
+        {
+            tenant.Curve.Age(factor);
+        }
+    }
+
+    private void FoldNeedsLock()
+    {
+        foreach (var tenant in _tenants)
+        {
+            var touches = Interlocked.Exchange(ref tenant.Uncounted, 0);
+            tenant.Curve.Count(touches);
+            _all.Count(touches);
+        }
+    }
+}
+
+/// <summary>Where touches of a tenant are counted.</summary>
+internal sealed class TenantReuse
+{
+    /// <summary>Touches that the curve does not have yet. Only ever changed with <see cref="Interlocked"/>.</summary>
+    public long Uncounted;
+
+    /// <summary>Whether all tenants without a curve of their own are counted here.</summary>
+    public bool IsShared { get; init; }
+
+    /// <summary>Used under the lock of the advisor.</summary>
+    public ReuseCurve Curve { get; } = new();
+}
+
+/// <summary>What one arena would answer.</summary>
+/// <param name="Rate">Share of blocks that are sampled, 0 to 1.</param>
+/// <param name="SampledBlocks">Blocks in the sample.</param>
+internal sealed record ArenaReuse(double Rate, int SampledBlocks, ReuseEstimate All, IReadOnlyDictionary<TenantReuse, ReuseEstimate> Tenants);
+
+/// <summary>What was asked, and how much of it caches answer.</summary>
+/// <param name="Touches">Blocks asked for; earlier ones weigh less.</param>
+/// <param name="HitRatios">Share that a cache of each asked size answers, 0 to 1.</param>
+/// <param name="LargestHitRatio">Share that a cache without bounds answers, 0 to 1.</param>
+internal sealed record ReuseEstimate(double Touches, IReadOnlyList<double> HitRatios, double LargestHitRatio);
