@@ -69,6 +69,7 @@ internal static class KvMeshCommand
             TraceCommand.Create(terminal),
             BenchCommand.Create(terminal, time),
             StatusCommand.Create(terminal),
+            AdviseCommand.Create(terminal),
             NodesCommand.Create(terminal),
             UpCommand.Create(terminal, time),
             WorkerCommand.Create(terminal),

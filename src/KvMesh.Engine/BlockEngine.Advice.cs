@@ -46,17 +46,25 @@ public sealed partial class BlockEngine
             touches, Mean(part => part.HostNow), Mean(part => part.HostThen), Mean(part => part.AllNow), Mean(part => part.AllThen), Mean(part => part.Largest));
     }
 
-    /// <summary>A block that is here was asked for.</summary>
-    private static void NoteAsked(Block block)
+    /// <summary>Somebody looked whether a block is here.</summary>
+    /// <param name="block">The block; null: it is not.</param>
+    private static void NoteAsked(Tenant tenant, ReadOnlySpan<byte> key, Block? block)
     {
-        if (!block.IsCompanion)
+        if (block is not { IsCompanion: true })
         {
-            block.Tenant.Host.Advisor.Touch(block.Tenant.Reuse, KeyHash.Of(block.Tenant, block.Key), SizeOf(block));
+            tenant.Host.Advisor.Touch(tenant.Reuse, KeyHash.Of(tenant, key), block is null ? 0 : SizeOf(block));
         }
     }
 
-    /// <summary>A block that is not here was asked for.</summary>
-    private static void NoteMissing(Tenant tenant, ReadOnlySpan<byte> key) => tenant.Host.Advisor.Touch(tenant.Reuse, KeyHash.Of(tenant, key));
+    /// <summary>A block was read, or was to be.</summary>
+    /// <param name="block">The block; null: it is not here.</param>
+    private static void NoteReadOf(Tenant tenant, ReadOnlySpan<byte> key, Block? block)
+    {
+        if (block is not { IsCompanion: true })
+        {
+            tenant.Host.Advisor.Read(tenant.Reuse, KeyHash.Of(tenant, key), block is null ? 0 : SizeOf(block));
+        }
+    }
 
     /// <summary>A chain was asked for, and its first <paramref name="matched"/> blocks are here.</summary>
     private static void NoteAsked(Tenant tenant, KeyRun keys, int matched, Block? deepest) =>

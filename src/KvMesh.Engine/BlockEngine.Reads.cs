@@ -29,11 +29,8 @@ public sealed partial class BlockEngine
 
             if (isUse)
             {
-                if (NoteRead(block, isFirst: wasLoaded && block.Hits == 0))
-                {
-                    NoteAsked(block);
-                }
-
+                NoteRead(block, isFirst: wasLoaded && block.Hits == 0);
+                NoteReadOf(tenant, key, block);
                 Interlocked.Increment(ref tenant.Counters.Hits);
                 Interlocked.Add(ref _counters.ReadBytes, block.PayloadBytes);
             }
@@ -46,7 +43,7 @@ public sealed partial class BlockEngine
         {
             Interlocked.Increment(ref _counters.Reads);
             Interlocked.Increment(ref tenant.Counters.Misses);
-            NoteMissing(tenant, key);
+            NoteReadOf(tenant, key, null);
         }
 
         read = default;
@@ -63,14 +60,14 @@ public sealed partial class BlockEngine
             var main = MainOf(block);
             if (lease <= TimeSpan.Zero || (TryLease(main, main.HeldBytes, leases, lease, out _) && (!losslessOnly || block.Loss is null)))
             {
-                NoteAsked(block);
+                NoteAsked(tenant, key, block);
                 return true;
             }
 
             // Gone between the two steps, or replaced, or not as good any more: look again.
         }
 
-        NoteMissing(tenant, key);
+        NoteAsked(tenant, key, null);
         return false;
     }
 
@@ -182,13 +179,12 @@ public sealed partial class BlockEngine
     /// asked for the lease. The first use of a copy on disk moves nothing: the block stays the next to leave until it is asked
     /// for again.
     /// </summary>
-    /// <returns>Whether it was counted.</returns>
-    private bool NoteRead(Block block, bool isFirst)
+    private void NoteRead(Block block, bool isFirst)
     {
         var main = MainOf(block);
         if (Volatile.Read(ref main.LeaseUntil) is var until && until != 0 && until > Now())
         {
-            return false;
+            return;
         }
 
         if (isFirst)
@@ -199,8 +195,6 @@ public sealed partial class BlockEngine
         {
             main.Tenant.Host.Touch(main, withAncestors: false);
         }
-
-        return true;
     }
 
     private bool TryLease(Block block, long heldBytes, ConnectionLeases leases, TimeSpan lease, out long until)

@@ -84,7 +84,7 @@ public sealed class HttpAccessTests : IAsyncLifetime
         using var root = _node.As("root");
         foreach (var path in new[]
         {
-            AdminRoutes.Status, AdminRoutes.Tiers, AdminRoutes.Connections, AdminRoutes.Configuration, AdminRoutes.History, AdminRoutes.Live, AdminRoutes.Metrics,
+            AdminRoutes.Status, AdminRoutes.Tiers, AdminRoutes.Advice, AdminRoutes.Connections, AdminRoutes.Configuration, AdminRoutes.History, AdminRoutes.Live, AdminRoutes.Metrics,
         })
         {
             var refusal = await RefusedAsync(acme.GetAsync(path), HttpStatusCode.Forbidden);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
@@ -79,6 +80,16 @@ public sealed partial class AdminClient : IDisposable
     /// <summary>The groups of blocks with most hits.</summary>
     public Task<PrefixList> GetPrefixesAsync(int count, CancellationToken cancellationToken) =>
         GetAsync($"{AdminRoutes.Prefixes}?count={count}", AdminJson.Default.PrefixList, cancellationToken);
+
+    /// <summary>What a change of capacity would do to what the node finds.</summary>
+    /// <param name="moreHostBytes">Bytes of RAM more than now: 0 to <see cref="AdviceLimits.MaxMoreBytes"/>.</param>
+    /// <param name="moreDiskBytes">Bytes of disk more than now, within the same bounds.</param>
+    /// <param name="codecRatio">Bytes of a block over the bytes that it would be kept in: 1 to <see cref="AdviceLimits.MaxCodecRatio"/>.</param>
+    public Task<AdviceStatus> GetAdviceAsync(long moreHostBytes, long moreDiskBytes, double codecRatio, CancellationToken cancellationToken)
+    {
+        var query = string.Create(CultureInfo.InvariantCulture, $"ram={moreHostBytes}&disk={moreDiskBytes}&codec={codecRatio:0.####}");
+        return GetAsync($"{AdminRoutes.Advice}?{query}", AdminJson.Default.AdviceStatus, cancellationToken);
+    }
 
     /// <summary>One block, or null when the node does not have it.</summary>
     /// <param name="tenant">Owner; null for the caller's own tenant.</param>

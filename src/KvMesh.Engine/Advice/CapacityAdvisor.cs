@@ -60,14 +60,26 @@ internal sealed class CapacityAdvisor
         }
     }
 
-    /// <summary>A block was asked for.</summary>
+    /// <summary>Somebody looked whether a block is here.</summary>
     /// <param name="bytesHere">
     /// Its bytes, if it is here, else 0. A block that is here and was stored before the advisor watched is a hit of unknown age, and is known from then on.
     /// </param>
     public void Touch(TenantReuse tenant, ulong hash, int bytesHere = 0)
     {
-        Interlocked.Increment(ref tenant.Uncounted);
-        TouchSampled(tenant, hash, bytesHere);
+        tenant.NoteLookup();
+        Count(tenant, hash, bytesHere);
+    }
+
+    /// <summary>
+    /// A block was read. Engines look first which blocks are here and then read those: of a tenant that does, reads are no second use. They count for tenants that only read.
+    /// </summary>
+    /// <param name="bytesHere">As of <see cref="Touch(TenantReuse, ulong, int)"/>.</param>
+    public void Read(TenantReuse tenant, ulong hash, int bytesHere = 0)
+    {
+        if (!tenant.LooksFirst)
+        {
+            Count(tenant, hash, bytesHere);
+        }
     }
 
     /// <summary>The blocks of a run were asked for. The last of them counts as used first, as it leaves first.</summary>
@@ -76,6 +88,7 @@ internal sealed class CapacityAdvisor
     /// <param name="bytesHere">Bytes of one of them.</param>
     public void Touch(TenantReuse tenant, ulong scope, KeyRun keys, int found, int bytesHere)
     {
+        tenant.NoteLookup();
         Interlocked.Add(ref tenant.Uncounted, keys.Count);
         for (var index = keys.Count - 1; index >= 0; index--)
         {
@@ -134,6 +147,12 @@ internal sealed class CapacityAdvisor
         return new ReuseEstimate(curve.Touches, ratios, curve.LargestHitRatio);
     }
 
+    private void Count(TenantReuse tenant, ulong hash, int bytesHere)
+    {
+        Interlocked.Increment(ref tenant.Uncounted);
+        TouchSampled(tenant, hash, bytesHere);
+    }
+
     private void TouchSampled(TenantReuse tenant, ulong hash, int bytesHere)
     {
         if (!_sample.IsSampled(hash))
@@ -184,6 +203,7 @@ internal sealed class CapacityAdvisor
         foreach (var tenant in _tenants)
         {
             tenant.Curve.Age(factor);
+            tenant.ForgetLookups();
         }
     }
 
@@ -204,11 +224,27 @@ internal sealed class TenantReuse
     /// <summary>Touches that the curve does not have yet. Only ever changed with <see cref="Interlocked"/>.</summary>
     public long Uncounted;
 
+    private volatile bool _looksFirst;
+
+    /// <summary>Whether the tenant looked for blocks before it read them, in this minute.</summary>
+    public bool LooksFirst => _looksFirst;
+
     /// <summary>Whether all tenants without a curve of their own are counted here.</summary>
     public bool IsShared { get; init; }
 
     /// <summary>Used under the lock of the advisor.</summary>
     public ReuseCurve Curve { get; } = new();
+
+    public void NoteLookup()
+    {
+        // Nearly always so already: the line stays shared among cores.
+        if (!_looksFirst)
+        {
+            _looksFirst = true;
+        }
+    }
+
+    public void ForgetLookups() => _looksFirst = false;
 }
 
 /// <summary>What one arena would answer.</summary>

@@ -4,11 +4,18 @@ namespace KvMesh.Engine.Advice;
 
 /// <summary>
 /// The sampled blocks of an arena in the order of their last use, after SHARDS (Waldspurger et al., FAST 2015): a block is in the sample if the hash
-/// of its key is below a limit, and the limit is halved when the sample is full. The bytes used since are a Fenwick tree over
+/// of its key is below a limit, and the limit is halved when the sample is full, sooner while many are sampled. The bytes used since are a Fenwick tree over
 /// the times of last use, so a touch costs O(log n). Everything has a fixed size; nothing is allocated after construction. One caller at a time.
 /// </summary>
 internal sealed class ReuseSample
 {
+    /// <summary>
+    /// Blocks that are enough while more than one in <see cref="CheapOneIn"/> is sampled: working sets so small that every touch would be sampled else, each under the
+    /// lock of whoever calls.
+    /// </summary>
+    public const int DearBlocks = 4096;
+    public const int CheapOneIn = 16;
+
     private readonly int _capacity;
 
     /// <summary>Of each entry: hash of its key, its bytes, and its time of last use; of a free one, the time is the next free entry.</summary>
@@ -55,6 +62,9 @@ internal sealed class ReuseSample
     /// <summary>Blocks in the sample.</summary>
     public int Count { get; private set; }
 
+    /// <summary>Blocks that it may have at this rate.</summary>
+    private int Room => _limit > ulong.MaxValue / CheapOneIn ? Math.Min(_capacity, DearBlocks) : _capacity;
+
     /// <summary>Share of all blocks that are sampled, above 0 and at most 1.</summary>
     public double Rate => _limit / (double)ulong.MaxValue;
 
@@ -96,7 +106,7 @@ internal sealed class ReuseSample
             return;
         }
 
-        while (Count == _capacity)
+        while (Count >= Room)
         {
             HalveLimit();
             if (!IsSampled(hash))

@@ -20,6 +20,8 @@ internal static class AdminEndpoints
         routes.MapGet(AdminRoutes.Tiers, () => TypedResults.Ok(StatusViews.Tiers(node.Engine.Snapshot())))
             .Describe("getTiers", "Occupancy of each tier and what was found in it.", AccessRights.Admin);
 
+        AdviceEndpoint.Map(routes, node);
+
         routes.MapGet(AdminRoutes.Tenants, (HttpContext context) => TypedResults.Ok(Tenants(node, context.Caller())))
             .Describe("getTenants", "The tenants of the node; without the right admin only the caller's own.", AccessRights.Read);
 

@@ -13,6 +13,7 @@ namespace KvMesh.Protocol.Admin;
 [JsonSerializable(typeof(IReadOnlyList<ConfigurationEntry>))]
 [JsonSerializable(typeof(HistoryStatus))]
 [JsonSerializable(typeof(PrefixList))]
+[JsonSerializable(typeof(AdviceStatus))]
 [JsonSerializable(typeof(BlockStatus))]
 [JsonSerializable(typeof(BlockPage))]
 [JsonSerializable(typeof(PurgeRequest))]

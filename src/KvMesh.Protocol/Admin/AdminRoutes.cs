@@ -41,6 +41,9 @@ public static class AdminRoutes
     /// <summary>GET <c>?count=</c>: <see cref="PrefixList"/>.</summary>
     public const string Prefixes = "/api/v1/prefixes";
 
+    /// <summary>GET <c>?ram=&amp;disk=&amp;codec=</c>: <see cref="AdviceStatus"/>.</summary>
+    public const string Advice = "/api/v1/advice";
+
     /// <summary>POST <see cref="PurgeRequest"/>: <see cref="PurgeResult"/>.</summary>
     public const string Purge = "/api/v1/purge";
 

@@ -8,7 +8,7 @@ namespace KvMesh.Cli.Tests.Commands;
 public sealed class CommandLineTests
 {
     private static readonly string[] VerbNames =
-        ["serve", "up", "nodes", "seq", "orders", "drain", "demo", "replay", "simulate", "trace", "bench", "status", "top", "put", "get", "rm", "purge", "console", "token"];
+        ["serve", "up", "nodes", "seq", "orders", "drain", "demo", "replay", "simulate", "trace", "bench", "status", "advise", "top", "put", "get", "rm", "purge", "console", "token"];
 
     public static TheoryData<string> Verbs => new(VerbNames);
 
@@ -53,6 +53,9 @@ public sealed class CommandLineTests
     [InlineData("token --rights everything")]
     [InlineData("status --node ftp://x")]
     [InlineData("rm")]
+    [InlineData("advise --ram much")]
+    [InlineData("advise --disk 2048TiB")]
+    [InlineData("advise --codec 0.5")]
     [InlineData("get hex:0g")]
     [InlineData("get --jsn")]
     [InlineData("console --listen gpu-7:9000")]
