@@ -29,11 +29,20 @@ internal static class RetentionPicture
         model.Legends.Add(new Legend { LegendPosition = LegendPosition.BottomRight, LegendLineSpacing = 4, LegendPadding = 12, LegendBackground = OxyColor.FromAColor(220, OxyColors.White) });
         model.Axes.Add(new LogarithmicAxis
         {
-            Position = AxisPosition.Bottom, Title = "blocks", MajorGridlineStyle = LineStyle.Solid, MajorGridlineColor = OxyColors.LightGray, LabelFormatter = Formatted,
+            Position = AxisPosition.Bottom,
+            Title = "blocks",
+            MajorGridlineStyle = LineStyle.Solid,
+            MajorGridlineColor = OxyColors.LightGray,
+            LabelFormatter = Formatted,
         });
         model.Axes.Add(new LinearAxis
         {
-            Position = AxisPosition.Left, Title = "hit ratio, %", AxisTitleDistance = 12, Minimum = 0, MajorGridlineStyle = LineStyle.Solid, MajorGridlineColor = OxyColors.LightGray,
+            Position = AxisPosition.Left,
+            Title = "hit ratio, %",
+            AxisTitleDistance = 12,
+            Minimum = 0,
+            MajorGridlineStyle = LineStyle.Solid,
+            MajorGridlineColor = OxyColors.LightGray,
         });
         model.Series.Add(Line("infinite", LineStyle.Dot, report.Optimum.Select(optimum => (optimum.Capacity, report.InfiniteHitRatio))));
         model.Series.Add(Line("optimum", LineStyle.Dash, report.Optimum.Select(optimum => (optimum.Capacity, optimum.HitRatio))));
