@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Retention policies on traces that no constant of theirs was chosen by: generated ones with options drawn at random, and halves of recorded ones.
+"""Retention policies on generated traces whose options are drawn at random, and on halves of recorded ones.
 
     dotnet build -c Release src/KvMesh.Cli
     python3 benchmarks/retention/held_out.py [--traces 24] [--seed 20261123] [--recorded trace.jsonl]
@@ -59,7 +59,7 @@ def row(name, gains):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Retention policies on traces that they were not made with.")
+    parser = argparse.ArgumentParser(description="Retention policies on traces drawn at random.")
     parser.add_argument("--traces", type=int, default=24)
     parser.add_argument("--seed", type=int, default=20261123)
     parser.add_argument("--policy", default="hazard")
