@@ -27,11 +27,11 @@ internal sealed class CapacityAdvisor
     private readonly ReuseCurve _all = new();
     private long _agedAt;
 
-    public CapacityAdvisor(TimeProvider time, int sampleBlocks = SampleBlocks)
+    public CapacityAdvisor(TimeProvider time, int sampleBlocks = SampleBlocks, int dearBlocks = ReuseSample.DearBlocks)
     {
         _time = time;
         _agedAt = time.GetTimestamp();
-        _sample = new ReuseSample(sampleBlocks);
+        _sample = new ReuseSample(sampleBlocks, dearBlocks);
     }
 
     /// <summary>Bytes of its arrays.</summary>

@@ -13,10 +13,11 @@ internal sealed class ReuseSample
     /// Blocks that are enough while more than one in <see cref="CheapOneIn"/> is sampled: working sets so small that every touch would be sampled else, each under the
     /// lock of whoever calls.
     /// </summary>
-    public const int DearBlocks = 4096;
-    public const int CheapOneIn = 16;
+    public const int DearBlocks = 2048;
+    public const int CheapOneIn = 32;
 
     private readonly int _capacity;
+    private readonly int _dearBlocks;
 
     /// <summary>Of each entry: hash of its key, its bytes, and its time of last use; of a free one, the time is the next free entry.</summary>
     private readonly ulong[] _hashes;
@@ -38,7 +39,8 @@ internal sealed class ReuseSample
     private int _now;
 
     /// <param name="capacity">Most blocks in the sample: a power of two. 48 bytes each are taken at once.</param>
-    public ReuseSample(int capacity)
+    /// <param name="dearBlocks">Most while more than one in <see cref="CheapOneIn"/> is sampled.</param>
+    public ReuseSample(int capacity, int dearBlocks = DearBlocks)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 2);
         if (!BitOperations.IsPow2(capacity))
@@ -47,6 +49,7 @@ internal sealed class ReuseSample
         }
 
         _capacity = capacity;
+        _dearBlocks = Math.Min(capacity, dearBlocks);
         _hashes = new ulong[capacity];
         _bytes = new int[capacity];
         _times = new int[capacity];
@@ -63,7 +66,7 @@ internal sealed class ReuseSample
     public int Count { get; private set; }
 
     /// <summary>Blocks that it may have at this rate.</summary>
-    private int Room => _limit > ulong.MaxValue / CheapOneIn ? Math.Min(_capacity, DearBlocks) : _capacity;
+    private int Room => _limit > ulong.MaxValue / CheapOneIn ? _dearBlocks : _capacity;
 
     /// <summary>Share of all blocks that are sampled, above 0 and at most 1.</summary>
     public double Rate => _limit / (double)ulong.MaxValue;

@@ -5,11 +5,13 @@ namespace KvMesh.Engine.Tests.Advice;
 public sealed class CapacityAdvisorTests
 {
     [Theory]
-    [InlineData(1, 400)]
-    [InlineData(2, 3_000)]
-    public void A_sample_that_was_halved_many_times_is_within_a_point_of_the_exact_curve(int seed, int sessions)
+    [InlineData(1, 400, 4_096, 0.01)]
+    [InlineData(2, 3_000, 4_096, 0.01)]
+    [InlineData(1, 400, ReuseSample.DearBlocks, 0.03)]
+    [InlineData(2, 3_000, ReuseSample.DearBlocks, 0.03)]
+    public void A_sample_that_was_halved_many_times_is_close_to_the_exact_curve(int seed, int sessions, int dearBlocks, double meanError)
     {
-        var advisor = new CapacityAdvisor(TimeProvider.System, sampleBlocks: 4_096);
+        var advisor = new CapacityAdvisor(TimeProvider.System, sampleBlocks: 4_096, dearBlocks);
         var tenant = advisor.Join();
         var touches = GeneratedTouches.Of(seed, requests: 14_000, sessions, endChance: 0.05).ToArray();
         var exact = new ExactReuse(touches.Length);
@@ -26,7 +28,7 @@ public sealed class CapacityAdvisorTests
         Assert.InRange(reuse.Rate, 0, 0.25);
         Assert.InRange(reuse.SampledBlocks, 1, 4_096);
         var errors = sizes.Zip(reuse.All.HitRatios, (size, ratio) => Math.Abs(exact.HitRatioAt(size) - ratio));
-        Assert.InRange(errors.Average(), 0, 0.01);
+        Assert.InRange(errors.Average(), 0, meanError);
         Assert.Equal(reuse.All.HitRatios, reuse.Tenants[tenant].HitRatios);
     }
 
