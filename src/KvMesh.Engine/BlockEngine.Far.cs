@@ -45,7 +45,7 @@ public sealed partial class BlockEngine
 
     /// <summary>
     /// Opens a block for another node that keeps a copy: content only, from this node and its workers and never from other tiers, counted as a use of the block but
-    /// not as a request of the tenant. Asking a worker blocks for as long as the block's deadline.
+    /// not as a request of the tenant. Asking a worker blocks for half of the shortest deadline at most.
     /// </summary>
     public bool TryReadForPeer(Tenant tenant, ReadOnlySpan<byte> key, out BlockRead read, bool losslessOnly = false)
     {

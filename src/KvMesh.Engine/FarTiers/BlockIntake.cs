@@ -7,15 +7,16 @@ using KvMesh.Protocol.Integrity;
 namespace KvMesh.Engine.FarTiers;
 
 /// <summary>One block on its way here. It belongs to the thread that fetches it, which ends it by taking the reservation or by abandoning it.</summary>
+/// <param name="mostTime">Longest time that it may take, whatever its size; null: what the options allow a block of its size.</param>
 internal sealed class BlockIntake(
-    FarLookup far, Tenant tenant, byte[] key, ReadOnlyMemory<byte> parent, FetchPriority priority, long startedAt, bool losslessOnly) : IBlockIntake
+    FarLookup far, Tenant tenant, byte[] key, ReadOnlyMemory<byte> parent, FetchPriority priority, long startedAt, bool losslessOnly, TimeSpan? mostTime = null) : IBlockIntake
 {
     private Reservation? _reservation;
     private BitArray _accepted = new(0);
     private int _acceptedPrefix;
     private int _missing;
     private uint _tableChecksum;
-    private TimeSpan _limit = far.Options.DeadlineFor(0);
+    private TimeSpan _limit = mostTime ?? far.Options.DeadlineFor(0);
 
     public byte[] Key => key;
 
@@ -49,7 +50,7 @@ internal sealed class BlockIntake(
 
     public void Expect(int payloadBytes)
     {
-        var limit = far.Options.DeadlineFor(payloadBytes);
+        var limit = mostTime ?? far.Options.DeadlineFor(payloadBytes);
         _limit = limit > _limit ? limit : _limit;
     }
 

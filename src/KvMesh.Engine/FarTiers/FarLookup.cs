@@ -215,7 +215,8 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
 
     /// <summary>
     /// Has one tier bring a block here. It waits for nobody's fetch and takes no turn: those wait for other nodes, perhaps for the one that asks now, and two nodes that
-    /// wait for each other would both wait until their deadlines.
+    /// wait for each other would both wait until their deadlines. It takes half of the shortest deadline at most: another node that waits longer for its answer takes this one
+    /// for dead. What comes later is kept for the next who asks.
     /// </summary>
     public void FetchFrom(IBlockTier asked, Tenant tenant, ReadOnlySpan<byte> key)
     {
@@ -224,7 +225,7 @@ internal sealed class FarLookup(BlockRegistry registry, BlockWriter writer, FarT
             return;
         }
 
-        var intake = new BlockIntake(this, tenant, key.ToArray(), default, FetchPriority.Foreground, time.GetTimestamp(), losslessOnly: false);
+        var intake = new BlockIntake(this, tenant, key.ToArray(), default, FetchPriority.Foreground, time.GetTimestamp(), losslessOnly: false, options.ShortestDeadline / 2);
         var outcome = asked.Fetch(tenant, key, belief, intake);
         if (outcome == FetchOutcome.Arrived && registry.Find(tenant, key) is { } arrived)
         {

@@ -45,6 +45,38 @@ public sealed class HeldBlockTests
     }
 
     [Fact]
+    public async Task A_worker_that_hangs_does_not_make_its_node_look_dead()
+    {
+        var deadline = TimeSpan.FromSeconds(20);
+        using var mesh = new TestMesh(options => options.FirstHedge = TimeSpan.FromSeconds(1), deadline: deadline);
+        await using var node = new PeerNode();
+        node.Engine.Options.FarTiers.ShortestDeadline = deadline;
+        var mayAnswer = new TaskCompletionSource();
+        await using var worker = await ConnectAsync($"tcp://{node.Endpoint}");
+        await using var holder = worker.HoldBlocks(new BlockHolderOptions
+        {
+            Fill = async (_, destination, cancellationToken) =>
+            {
+                await mayAnswer.Task.WaitAsync(cancellationToken);
+                Payload.CopyTo(destination);
+                return true;
+            },
+        });
+        await AnnounceAsync(holder, 1);
+        var (key, number) = (MapNode.KeyOf(0), mesh.Join(node.Endpoint));
+        mesh.Place(key, number);
+
+        Assert.Null(mesh.Read(key));
+        Assert.Equal((0L, true), (mesh[number].Failures, mesh[number].IsClosed));
+
+        // What came too late for this reader is there for the next one.
+        mayAnswer.SetResult();
+        await Eventually.Holds(() => node.Engine.Get(key) is not null, "the block of the worker that hung");
+        mesh.Place(key, number);
+        Assert.Equal(Payload, mesh.Read(key));
+    }
+
+    [Fact]
     public async Task Maps_know_it_while_the_worker_is_connected_and_count_no_copy()
     {
         await using var mesh = new MapMesh(new MapNode(0), new MapNode(1));
@@ -66,7 +98,7 @@ public sealed class HeldBlockTests
         await AnnounceAsync(holder, 1);
         await Eventually.Holds(() => b.Knows(0, a), "the new announcement");
         await holder.DisposeAsync();
-        await Eventually.Holds(() => !b.Knows(0, a), "the end of the worker");
+        await Eventually.Holds(() => !b.Knows(0, a), "the end of its connection");
     }
 
     private static int Copies(MapNode node, int block)

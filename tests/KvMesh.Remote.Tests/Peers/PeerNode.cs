@@ -25,6 +25,7 @@ internal sealed class PeerNode : IAsyncDisposable
         Engine = new TestEngine(options =>
         {
             options.ArenaBytes = 64 << 20;
+            options.FarTiers.ShortestDeadline = options.FarTiers.LongestDeadline = Eventually.Patience;
             foreach (var tenant in tokens.Select(token => token.Tenant).Distinct())
             {
                 options.Tenants.Add(new TenantOptions { Name = tenant });
