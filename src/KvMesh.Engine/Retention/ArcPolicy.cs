@@ -46,7 +46,7 @@ public sealed class ArcPolicy<T>() : QueuedPolicy<T>(queues: 2)
         InsertBeforeParent(queue, block, request);
     }
 
-    private protected override void Use(T block) => MoveToNewest(block, Often);
+    private protected override void Use(T block, long usedBefore) => MoveToNewest(block, Often);
 
     private protected override T? Candidate() => (Once.Count > 0 && (Once.Count > _wantedOnce || Often.Count == 0) ? Once : Often).Oldest;
 

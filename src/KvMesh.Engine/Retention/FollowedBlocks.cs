@@ -3,102 +3,118 @@ using System.Diagnostics;
 namespace KvMesh.Engine.Retention;
 
 /// <summary>
-/// Blocks that were used lately, here or not, in the order of their last use. The list is cut into ages: a block that becomes older stays where it is while
-/// the cut moves over it. The newest blocks of the same list are what LRU would hold. At most <see cref="MaxFollowed"/> blocks of 32 bytes, and their places in a
-/// table; where more than half as many are here, one in two, four, … blocks is followed (Waldspurger et al., SHARDS, FAST 2015).
+/// Blocks that were used lately, here or not: a log of their last uses. A use goes to its end, and the one before it of the same block is dead. The log is cut
+/// into ages: a use that becomes older stays where it is while the cut moves over it. The newest uses are what LRU would hold. At most <see cref="MaxFollowed"/>
+/// blocks, and places for twice as many of 24 bytes; where more than half as many are here, one in two, four, … blocks is followed (Waldspurger et al.,
+/// SHARDS, FAST 2015).
 /// </summary>
 /// <param name="ages">Ages that there are.</param>
 internal sealed class FollowedBlocks(int ages)
 {
     public const int MaxFollowed = 1 << 17;
 
-    private const int None = -1;
+    public const long None = -1;
     private const int FirstPlaces = 256;
 
-    private readonly Dictionary<ulong, int> _places = [];
-    private Followed[] _followed = new Followed[FirstPlaces];
-    private int _used;
-    private readonly (int Oldest, int Newest)[] _ends = [.. Enumerable.Repeat((None, None), ages)];
-    private int _newest = None;
-    private int _oldest = None;
-    private int _oldestOfLru = None;
+    private readonly Dictionary<ulong, long> _places = [];
+    private readonly long[] _cuts = new long[ages];
+    private FollowedUse[] _log = new FollowedUse[FirstPlaces];
+    private long _first;
+    private long _next;
+    private long _oldestOfLru;
     private int _lruCount;
-    private int _free = None;
     private ulong _mask;
 
     /// <summary>One in so many blocks is followed, a power of two.</summary>
     public long OneIn => (long)_mask + 1;
 
+    /// <summary>Blocks that are followed now.</summary>
+    public int Count => _places.Count;
+
     /// <summary>Whether the block is one that is followed when it is used. The low bits of a fingerprint may choose places elsewhere: the sample is by high ones.</summary>
     public bool Follows(ulong fingerprint) => (Spread(fingerprint) & _mask) == 0;
 
-    /// <summary>A block that was used before and is not forgotten, or -1. Its place is good until another block is added or forgotten.</summary>
-    public int Find(ulong fingerprint) => _places.TryGetValue(fingerprint, out var place) ? place : None;
+    /// <summary>Where the last use of a block is, or <see cref="None"/> when it is forgotten. Good until another use comes.</summary>
+    public long Find(ulong fingerprint) => _places.TryGetValue(fingerprint, out var place) ? place : None;
 
-    public ref Followed At(int place) => ref _followed[place];
+    public ref readonly FollowedUse At(long place) => ref _log[place & (_log.Length - 1)];
 
-    /// <summary>The longest unused block of an age, or -1.</summary>
-    public int OldestOf(int age) => _ends[age].Oldest;
+    /// <summary>Whether LRU would hold the block that was last used here.</summary>
+    public bool IsInLru(long place) => place >= _oldestOfLru;
 
-    /// <summary>A block that is not followed is used. There has to be room.</summary>
-    public int Add(ulong fingerprint)
+    /// <summary>How many ages a use has passed, which is at most so many.</summary>
+    public int AgesPassed(long place, int most)
     {
-        Debug.Assert(_places.Count < MaxFollowed, "the longest unused block has to be forgotten first");
-        var place = _free;
-        if (place != None)
+        var passed = most;
+        while (passed > 0 && _cuts[passed - 1] <= place)
         {
-            _free = At(place).Newer;
+            passed--;
         }
-        else
+
+        return passed;
+    }
+
+    /// <summary>A block is used. The longest unused one is forgotten where there is no room for another.</summary>
+    public void Add(in FollowedUse use)
+    {
+        Debug.Assert(!use.IsDead, "a use that is noted counts");
+        if (_places.TryGetValue(use.Fingerprint, out var before))
         {
-            place = _used++;
-            if (place == _followed.Length)
+            Kill(before);
+        }
+        else if (_places.Count == MaxFollowed)
+        {
+            Forget(_first);
+        }
+
+        SkipDead();
+        if (_next - _first == _log.Length)
+        {
+            Rebuild(_places.Count > _log.Length / 2 ? _log.Length * 2 : _log.Length);
+        }
+
+        _places[use.Fingerprint] = _next;
+        _log[_next & (_log.Length - 1)] = use;
+        _next++;
+        _lruCount++;
+    }
+
+    /// <summary>The next use of an age whose time is over passes to the next age. False when there is none.</summary>
+    /// <param name="age">The age.</param>
+    /// <param name="latest">Uses until then pass.</param>
+    /// <param name="place">Where it is.</param>
+    public bool TryPass(int age, long latest, out long place)
+    {
+        ref var cut = ref _cuts[age];
+        cut = Math.Max(cut, _first);
+        for (var end = age == 0 ? _next : _cuts[age - 1]; cut < end; cut++)
+        {
+            ref readonly var use = ref At(cut);
+            if (use.IsDead)
             {
-                Array.Resize(ref _followed, place * 2);
+                continue;
             }
+
+            if (use.At > latest)
+            {
+                break;
+            }
+
+            place = cut++;
+            return true;
         }
 
-        At(place) = new Followed { Fingerprint = fingerprint };
-        _places.Add(fingerprint, place);
-        Link(place);
-        return place;
-    }
-
-    /// <summary>A block that is followed is used.</summary>
-    public void MoveToNewest(int place)
-    {
-        Unlink(place);
-        Link(place);
-    }
-
-    /// <summary>The longest unused block of an age passes to the next one.</summary>
-    public void Pass(int place)
-    {
-        ref var followed = ref At(place);
-        LeaveAge(place, followed);
-        followed.Age++;
-        ref var ends = ref _ends[followed.Age];
-        ends = (ends.Oldest == None ? place : ends.Oldest, place);
-    }
-
-    /// <summary>The longest unused block when there is no room for another one, or -1.</summary>
-    public int Superfluous() => _places.Count < MaxFollowed ? None : _oldest;
-
-    public void Forget(int place)
-    {
-        Unlink(place);
-        _places.Remove(At(place).Fingerprint);
-        At(place).Newer = _free;
-        _free = place;
+        place = None;
+        return false;
     }
 
     /// <summary>How many of the newest LRU would hold with room for so many blocks in all: those beyond leave it, or more may come.</summary>
     public int SizeLru(int capacity)
     {
         var size = (int)Math.Max(1, capacity / OneIn);
-        while (_lruCount > size)
+        for (_oldestOfLru = Math.Max(_oldestOfLru, _first); _lruCount > size; _oldestOfLru++)
         {
-            LeaveLru(_oldestOfLru);
+            _lruCount -= At(_oldestOfLru).IsDead ? 0 : 1;
         }
 
         return size;
@@ -110,9 +126,9 @@ internal sealed class FollowedBlocks(int ages)
         while (capacity / OneIn > MaxFollowed / 2)
         {
             _mask = (_mask << 1) | 1;
-            foreach (var (fingerprint, place) in _places.ToArray())
+            for (var place = _first; place < _next; place++)
             {
-                if (!Follows(fingerprint))
+                if (!At(place).IsDead && !Follows(At(place).Fingerprint))
                 {
                     Forget(place);
                 }
@@ -122,83 +138,59 @@ internal sealed class FollowedBlocks(int ages)
 
     private static ulong Spread(ulong fingerprint) => (fingerprint * 0x9E37_79B9_7F4A_7C15) >> 32;
 
-    private void Link(int place)
+    private void Kill(long place)
     {
-        ref var followed = ref At(place);
-        (followed.Age, followed.IsInLru, followed.Older, followed.Newer) = (0, true, _newest, None);
-        if (_newest != None)
-        {
-            At(_newest).Newer = place;
-        }
-        else
-        {
-            _oldest = place;
-        }
-
-        _newest = place;
-        ref var ends = ref _ends[0];
-        ends = (ends.Oldest == None ? place : ends.Oldest, place);
-        _oldestOfLru = _lruCount++ == 0 ? place : _oldestOfLru;
+        _log[place & (_log.Length - 1)].IsDead = true;
+        _lruCount -= IsInLru(place) ? 1 : 0;
     }
 
-    private void Unlink(int place)
+    private void Forget(long place)
     {
-        ref var followed = ref At(place);
-        if (followed.IsInLru)
-        {
-            LeaveLru(place);
-        }
+        _places.Remove(At(place).Fingerprint);
+        Kill(place);
+    }
 
-        LeaveAge(place, followed);
-        if (followed.Newer != None)
+    private void SkipDead()
+    {
+        while (_first < _next && At(_first).IsDead)
         {
-            At(followed.Newer).Older = followed.Older;
-        }
-        else
-        {
-            _newest = followed.Older;
-        }
-
-        if (followed.Older != None)
-        {
-            At(followed.Older).Newer = followed.Newer;
-        }
-        else
-        {
-            _oldest = followed.Newer;
+            _first++;
         }
     }
 
-    private void LeaveLru(int place)
+    /// <summary>Leaves the dead behind, in a log of so many places.</summary>
+    private void Rebuild(int places)
     {
-        ref var followed = ref At(place);
-        followed.IsInLru = false;
-        _lruCount--;
-        _oldestOfLru = place == _oldestOfLru ? followed.Newer : _oldestOfLru;
-    }
-
-    private void LeaveAge(int place, in Followed followed)
-    {
-        ref var ends = ref _ends[followed.Age];
-        if (ends.Oldest == ends.Newest)
+        var log = new FollowedUse[places];
+        var next = 0;
+        var age = ages - 1;
+        long? oldestOfLru = null;
+        for (var place = _first; place < _next; place++)
         {
-            ends = (None, None);
-        }
-        else
-        {
-            ends = (ends.Oldest == place ? followed.Newer : ends.Oldest, ends.Newest == place ? followed.Older : ends.Newest);
-        }
-    }
+            for (; age >= 0 && _cuts[age] <= place; age--)
+            {
+                _cuts[age] = next;
+            }
 
-    internal struct Followed
-    {
-        public ulong Fingerprint;
-        public long UsedAt;
-        public int Older;
-        public int Newer;
-        public byte Turn;
-        public byte Uses;
-        public byte Age;
-        public bool IsInLru;
+            oldestOfLru ??= IsInLru(place) ? next : null;
+            if (!At(place).IsDead)
+            {
+                log[next] = At(place);
+                _places[log[next].Fingerprint] = next++;
+            }
+        }
+
+        _cuts.AsSpan(0, age + 1).Fill(next);
+        (_log, _first, _next, _oldestOfLru) = (log, 0, next, oldestOfLru ?? next);
     }
+}
+
+/// <summary>The last use of a block that is followed.</summary>
+/// <param name="Fingerprint">The block.</param>
+/// <param name="At">When it was used.</param>
+/// <param name="Class">Its class since.</param>
+internal record struct FollowedUse(ulong Fingerprint, long At, ReuseClass Class)
+{
+    /// <summary>The block was used again, or is forgotten.</summary>
+    public bool IsDead;
 }

@@ -3,8 +3,8 @@ using System.Numerics;
 namespace KvMesh.Engine.Retention;
 
 /// <summary>
-/// Learned reuse hazard: keeps what is most likely to be asked for again soon. Blocks that began in the same turn of their chain and were used as often are of
-/// one class; <see cref="ReuseHazard"/> learns for each class the chance of a use by age, from blocks that are here and from blocks that have left. Blocks lie in
+/// Learned reuse hazard: keeps what is most likely to be asked for again soon. Blocks that began in the same turn of their chain, were used as often and came back
+/// after about as long are of one class (<see cref="ReuseClass"/>); <see cref="ReuseHazard"/> learns for each class the chance of a use by age, from blocks that are here and from blocks that have left. Blocks lie in
 /// queues by class and age, and the next victim comes from the queue that is least likely to be used within the horizon. Horizon and hazards are learned and fade;
 /// where a shadow of LRU does better, its order counts for a while (<see cref="ShadowGuard"/>).
 /// </summary>
@@ -15,6 +15,8 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     /// <summary>Blocks of low interest, which leave first.</summary>
     private const int LowInterest = ReuseHazard.Cells;
 
+    private const int WordsPerAge = (ReuseClass.Count + 63) / 64;
+
     private readonly ReuseHazard _hazard = new();
     private readonly ShadowGuard _guard = new();
 
@@ -23,7 +25,7 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     /// met empty loses them.
     /// </summary>
     private readonly ulong[] _byRank = new ulong[(ReuseHazard.Cells + 63) / 64];
-    private readonly ulong[] _byAge = new ulong[ReuseHazard.Ages];
+    private readonly ulong[] _byAge = new ulong[ReuseHazard.Ages * WordsPerAge];
     private int _orderVersion;
     private long _advanceAt;
 
@@ -50,8 +52,8 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         Advance(request);
 
         // Who goes on where a chain ended begins the turn after those that used its end; who goes another way than others did begins one behind it.
-        var turn = parent is null ? 0 : Math.Min(parent.HasFollowers ? parent.Turn + 1 : parent.Turn + parent.Uses, ReuseHazard.MaxTurn);
-        var reuse = Learn(block, turn, uses: 0, wasHere: false, request);
+        var turn = parent is null ? 0 : parent.Class.Turn + (parent.HasFollowers ? 1 : parent.Class.Uses);
+        var reuse = Learn(block, ReuseClass.Of(turn, parent?.Class.Gap ?? 0), wasHere: false, request);
         if (!reuse.IsKnown && parent is not null)
         {
             parent.HasFollowers = true;
@@ -64,24 +66,24 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         }
         else
         {
-            InsertBeforeParent(QueueFor(ReuseHazard.CellOf(block.Turn, block.Uses)), block, request);
+            InsertBeforeParent(QueueFor(ReuseHazard.CellOf(block.Class)), block, request);
         }
     }
 
-    private protected override void Use(T block)
+    private protected override void Use(T block, long usedBefore)
     {
         Advance(block.LastUse);
-        Learn(block, block.Turn, Math.Min(block.Uses + 1, ReuseHazard.MaxUses), wasHere: true, block.LastUse);
-        MoveToNewest(block, QueueFor(ReuseHazard.CellOf(block.Turn, block.Uses)));
+        Learn(block, block.Class.Used(block.LastUse - usedBefore), wasHere: true, block.LastUse);
+        MoveToNewest(block, QueueFor(ReuseHazard.CellOf(block.Class)));
     }
 
     private protected override T? Candidate() =>
         Queue(LowInterest).Oldest ?? (_guard.FollowsLru ? LeastRecentlyUsed() : LeastLikely());
 
-    private ReuseHazard.Reuse Learn(T block, int turn, int uses, bool wasHere, long now)
+    private ReuseHazard.Reuse Learn(T block, ReuseClass reuseClass, bool wasHere, long now)
     {
-        var reuse = _hazard.Use(block.Fingerprint, turn, uses, Count, now);
-        (block.Turn, block.Uses) = (reuse.Turn, reuse.Uses);
+        var reuse = _hazard.Use(block.Fingerprint, reuseClass, Count, now);
+        block.Class = reuse.Class;
         if (reuse.IsFollowed)
         {
             _guard.Note(wasHere, reuse.WouldBeHere, reuse.LruSize);
@@ -116,12 +118,11 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         for (var age = ReuseHazard.Ages - 1; age >= 0; age--)
         {
             T? longest = null;
-            for (var classes = _byAge[age]; classes != 0; classes &= classes - 1)
+            for (var number = NextClass(age, 0); number >= 0; number = NextClass(age, number + 1))
             {
-                var number = BitOperations.TrailingZeroCount(classes);
                 if (Queue((number * ReuseHazard.Ages) + age).Oldest is not { } oldest)
                 {
-                    _byAge[age] &= ~(1ul << number);
+                    Unset(age, number);
                 }
                 else if (longest is null || oldest.LastUse < longest.LastUse)
                 {
@@ -144,7 +145,8 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         FollowOrder();
         var rank = _hazard.RankOf(cell);
         _byRank[rank >> 6] |= 1ul << (rank & 63);
-        _byAge[cell % ReuseHazard.Ages] |= 1ul << (cell / ReuseHazard.Ages);
+        var (number, age) = Math.DivRem(cell, ReuseHazard.Ages);
+        _byAge[(age * WordsPerAge) + (number >> 6)] |= 1ul << (number & 63);
         return Queue(cell);
     }
 
@@ -159,9 +161,9 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         Array.Clear(_byRank);
         for (var age = 0; age < ReuseHazard.Ages; age++)
         {
-            for (var classes = _byAge[age]; classes != 0; classes &= classes - 1)
+            for (var number = NextClass(age, 0); number >= 0; number = NextClass(age, number + 1))
             {
-                var rank = _hazard.RankOf((BitOperations.TrailingZeroCount(classes) * ReuseHazard.Ages) + age);
+                var rank = _hazard.RankOf((number * ReuseHazard.Ages) + age);
                 _byRank[rank >> 6] |= 1ul << (rank & 63);
             }
         }
@@ -182,9 +184,8 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
             // The longest unused go first, so that a queue gets them in that order.
             var age = BitOperations.Log2(ages);
             ages &= ~(1ul << age);
-            for (var classes = _byAge[age]; classes != 0; classes &= classes - 1)
+            for (var number = NextClass(age, 0); number >= 0; number = NextClass(age, number + 1))
             {
-                var number = BitOperations.TrailingZeroCount(classes);
                 var queue = Queue((number * ReuseHazard.Ages) + age);
                 while (queue.Oldest is { } oldest && now - oldest.LastUse >= ReuseHazard.EndOf(age))
                 {
@@ -193,9 +194,26 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
 
                 if (queue.Oldest is null)
                 {
-                    _byAge[age] &= ~(1ul << number);
+                    Unset(age, number);
                 }
             }
         }
     }
+
+    /// <summary>The first class from that number on that may have blocks of an age, or -1.</summary>
+    private int NextClass(int age, int from)
+    {
+        var words = _byAge.AsSpan(age * WordsPerAge, WordsPerAge);
+        for (var word = from >> 6; word < words.Length; word++, from = word << 6)
+        {
+            if (words[word] >> (from & 63) is not 0 and var rest)
+            {
+                return from + BitOperations.TrailingZeroCount(rest);
+            }
+        }
+
+        return -1;
+    }
+
+    private void Unset(int age, int number) => _byAge[(age * WordsPerAge) + (number >> 6)] &= ~(1ul << (number & 63));
 }

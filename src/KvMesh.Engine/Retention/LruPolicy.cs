@@ -31,7 +31,7 @@ public sealed class LruPolicy<T>() : QueuedPolicy<T>(queues: 1)
         Blocks.InsertOlderThan(parent, block);
     }
 
-    private protected override void Use(T block) => MoveToNewest(block, Blocks);
+    private protected override void Use(T block, long usedBefore) => MoveToNewest(block, Blocks);
 
     private protected override T? Candidate() => Blocks.Oldest;
 }

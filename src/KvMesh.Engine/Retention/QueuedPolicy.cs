@@ -36,8 +36,9 @@ public abstract class QueuedPolicy<T> : IRetentionPolicy<T>
     {
         if (block.IsRetained)
         {
+            var usedBefore = block.LastUse;
             block.LastUse = request;
-            Use(block);
+            Use(block, usedBefore);
         }
     }
 
@@ -95,8 +96,8 @@ public abstract class QueuedPolicy<T> : IRetentionPolicy<T>
     /// <summary>Puts a new block in a queue.</summary>
     private protected abstract void Place(T block, long request, bool lowInterest);
 
-    /// <summary>A block that is here was used.</summary>
-    private protected abstract void Use(T block);
+    /// <summary>A block that is here was used, and before that at <paramref name="usedBefore"/>.</summary>
+    private protected abstract void Use(T block, long usedBefore);
 
     /// <summary>The next candidate, or null when one was spared on the way.</summary>
     private protected abstract T? Candidate();

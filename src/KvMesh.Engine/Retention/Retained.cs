@@ -40,8 +40,8 @@ public abstract class Retained<T>
     internal int Queue;
     internal int Uses;
 
-    /// <summary>In which turn of its chain it came, and whether a block followed it since it is here, as the policy knows them.</summary>
-    internal int Turn;
+    /// <summary>What is known of it, and whether a block followed it since it is here, as the policy knows them.</summary>
+    internal ReuseClass Class;
     internal bool HasFollowers;
 
     /// <summary>A policy noted a use.</summary>

@@ -8,16 +8,11 @@ namespace KvMesh.Engine.Retention;
 /// </summary>
 internal sealed class ReuseHazard
 {
-    public const int MaxTurn = 7;
-    public const int MaxUses = 4;
-
     /// <summary>Ages, two to each doubling: from a hundredth of a second to half a day.</summary>
     public const int Ages = 44;
 
-    public const int Classes = (MaxTurn + 1) * (MaxUses + 1);
-
     /// <summary>Classes by ages; the number of a cell is class × <see cref="Ages"/> + age.</summary>
-    public const int Cells = Classes * Ages;
+    public const int Cells = ReuseClass.Count * Ages;
 
     /// <summary>Steps of time in which blocks get older, also the end of the first age: 10 ms.</summary>
     public const long StepTicks = 10 * TimeSpan.TicksPerMillisecond;
@@ -30,9 +25,12 @@ internal sealed class ReuseHazard
 
     /// <summary>A new order after so many at first, then after a quarter of those that were seen, and after so many at most.</summary>
     private const int FirstOrder = 8192;
-    private const int EventsPerOrder = 1 << 15;
+    private const int EventsPerOrder = 1 << 17;
 
-    /// <summary>Observations of the coarser estimate, all classes together or all of a turn, that a class's own weigh up.</summary>
+    /// <summary>Looks as far ahead as so many times the time for which LRU would keep a block that is not used.</summary>
+    private const double HorizonOfLru = 2;
+
+    /// <summary>Observations of the coarser estimate (all classes together, those of a turn, those of a turn and as many uses) that a class's own weigh up.</summary>
     private const double PriorWeight = 100;
 
     private static readonly long[] Ends = [.. Enumerable.Range(0, Ages).Select(age => (long)(StepTicks * Math.Pow(2, age / 2.0)))];
@@ -43,13 +41,14 @@ internal sealed class ReuseHazard
     private readonly double[] _passed = new double[Cells];
     private readonly int[] _order = [.. Enumerable.Range(0, Cells)];
     private readonly int[] _ranks = new int[Cells];
-    private readonly bool[] _isSeen = new bool[Classes];
+    private readonly bool[] _isSeen = new bool[ReuseClass.Count];
     private int _cells;
     private int _events;
     private int _eventsToOrder = FirstOrder;
     private int _eventsOfOrder = FirstOrder;
     private double _sumOfAges;
     private double _countOfAges;
+    private Turnover _turnover = new();
 
     /// <summary>Cells of all classes that were seen, those first whose blocks are least likely to be used within the horizon.</summary>
     public ReadOnlySpan<int> LeastLikelyFirst => _order.AsSpan(0, _cells);
@@ -57,8 +56,8 @@ internal sealed class ReuseHazard
     /// <summary>Changes with each new order.</summary>
     public int OrderVersion { get; private set; }
 
-    /// <summary>How far ahead a use counts: the mean age at which blocks are used again, in ticks.</summary>
-    public double HorizonTicks => _countOfAges > 0 ? _sumOfAges / _countOfAges : Ends[Ages / 2];
+    /// <summary>How far ahead a use counts, in ticks: the mean age at which blocks are used again, and less where there is room for a short while only.</summary>
+    public double HorizonTicks => Math.Min(HorizonOfLru * _turnover.Ticks, _countOfAges > 0 ? _sumOfAges / _countOfAges : Ends[Ages / 2]);
 
     public static long EndOf(int age) => Ends[age];
 
@@ -68,52 +67,42 @@ internal sealed class ReuseHazard
         return age < Ages - 1 && ticks >= Ends[age] ? age + 1 : age;
     }
 
-    public static int CellOf(int turn, int uses) => ClassOf(turn, uses) * Ages;
+    /// <summary>The first cell of a class.</summary>
+    public static int CellOf(ReuseClass reuseClass) => reuseClass.Number * Ages;
 
     /// <summary>Place of a cell in that order.</summary>
     public int RankOf(int cell) => _ranks[cell];
 
     /// <summary>A block is used, or comes in. Of one that was used before its class is known better than who asks may know it.</summary>
     /// <param name="fingerprint">The block.</param>
-    /// <param name="turn">Its turn, unless it is known.</param>
-    /// <param name="uses">Uses of it with this one, unless they are known.</param>
+    /// <param name="reuseClass">Its class with this use, unless that is known.</param>
     /// <param name="capacity">Blocks that are here.</param>
     /// <param name="now">The time.</param>
-    public Reuse Use(ulong fingerprint, int turn, int uses, int capacity, long now)
+    public Reuse Use(ulong fingerprint, ReuseClass reuseClass, int capacity, long now)
     {
-        var reuse = new Reuse { Turn = turn, Uses = uses };
+        var reuse = new Reuse { Class = reuseClass };
         _followed.ThinOut(capacity);
         if (_followed.Follows(fingerprint))
         {
             reuse.IsFollowed = true;
             var place = _followed.Find(fingerprint);
-            if (place >= 0)
+            if (place != FollowedBlocks.None)
             {
-                ref var known = ref _followed.At(place);
-                (reuse.IsKnown, reuse.WouldBeHere) = (true, known.IsInLru);
-                (reuse.Turn, reuse.Uses) = (known.Turn, Math.Min(known.Uses + 1, MaxUses));
-                Learn(known, now);
-                _followed.MoveToNewest(place);
-            }
-            else
-            {
-                if (_followed.Superfluous() is >= 0 and var oldest)
-                {
-                    _followed.Forget(oldest);
-                }
-
-                place = _followed.Add(fingerprint);
+                ref readonly var known = ref _followed.At(place);
+                (reuse.IsKnown, reuse.WouldBeHere) = (true, _followed.IsInLru(place));
+                reuse.Class = known.Class.Used(now - known.At);
+                Learn(known, place, now);
             }
 
-            ref var followed = ref _followed.At(place);
-            (followed.UsedAt, followed.Turn, followed.Uses) = (now, (byte)reuse.Turn, (byte)reuse.Uses);
+            _followed.Add(new FollowedUse(fingerprint, now, reuse.Class));
             reuse.LruSize = _followed.SizeLru(capacity);
+            _turnover.Note(entered: !reuse.WouldBeHere, reuse.LruSize, now);
         }
 
-        var number = ClassOf(reuse.Turn, reuse.Uses);
-        if (!_isSeen[number])
+        ref var isSeen = ref _isSeen[reuse.Class.Number];
+        if (!isSeen)
         {
-            _isSeen[number] = true;
+            isSeen = true;
             Order();
         }
 
@@ -133,11 +122,10 @@ internal sealed class ReuseHazard
 
             ages |= 1ul << age;
             _lookAt[age] = now + Math.Max(StepTicks, Ends[age] / LooksPerAge);
-            while (_followed.OldestOf(age) is >= 0 and var place && now - _followed.At(place).UsedAt >= Ends[age])
+            while (_followed.TryPass(age, now - Ends[age], out var place))
             {
-                _passed[CellOf(_followed.At(place).Turn, _followed.At(place).Uses) + age]++;
+                _passed[CellOf(_followed.At(place).Class) + age]++;
                 Count();
-                _followed.Pass(place);
             }
         }
 
@@ -151,12 +139,12 @@ internal sealed class ReuseHazard
         return ages;
     }
 
-    private void Learn(in FollowedBlocks.Followed followed, long now)
+    private void Learn(in FollowedUse followed, long place, long now)
     {
-        var ticks = Math.Max(0, now - followed.UsedAt);
-        var age = Math.Max(AgeOf(ticks), followed.Age);
-        var first = CellOf(followed.Turn, followed.Uses);
-        for (var passed = followed.Age; passed < age; passed++)
+        var ticks = Math.Max(0, now - followed.At);
+        var age = AgeOf(ticks);
+        var first = CellOf(followed.Class);
+        for (var passed = _followed.AgesPassed(place, age); passed < age; passed++)
         {
             _passed[first + passed]++;
         }
@@ -166,8 +154,6 @@ internal sealed class ReuseHazard
         _countOfAges++;
         Count();
     }
-
-    private static int ClassOf(int turn, int uses) => (turn * (MaxUses + 1)) + uses;
 
     private void Count()
     {
@@ -194,23 +180,22 @@ internal sealed class ReuseHazard
         _cells = 0;
         Span<double> ofAll = stackalloc double[Ages];
         Span<double> ofTurn = stackalloc double[Ages];
+        Span<double> ofUses = stackalloc double[Ages];
+        Span<double> own = stackalloc double[Ages];
         Span<double> cumulative = stackalloc double[Ages + 1];
         Span<double> likelihoods = stackalloc double[Cells];
-        for (var age = 0; age < Ages; age++)
+        own.Clear();
+        Estimate(0, ReuseClass.Count, own, ofAll);
+        for (var number = 0; number < ReuseClass.Count; number++)
         {
-            var (used, seen) = Sum(age, 0, Classes);
-            ofAll[age] = (used + 0.01) / (seen + 1);
-        }
-
-        for (var number = 0; number < Classes; number++)
-        {
-            if (number % (MaxUses + 1) == 0)
+            if (number % ReuseClass.PerTurn == 0)
             {
-                for (var age = 0; age < Ages; age++)
-                {
-                    var (used, seen) = Sum(age, number, MaxUses + 1);
-                    ofTurn[age] = (used + (PriorWeight * ofAll[age])) / (seen + PriorWeight);
-                }
+                Estimate(number, ReuseClass.PerTurn, ofAll, ofTurn);
+            }
+
+            if (number % ReuseClass.PerUses == 0)
+            {
+                Estimate(number, ReuseClass.PerUses, ofTurn, ofUses);
             }
 
             if (!_isSeen[number])
@@ -218,11 +203,10 @@ internal sealed class ReuseHazard
                 continue;
             }
 
+            Estimate(number, 1, ofUses, own);
             for (var age = 0; age < Ages; age++)
             {
-                var cell = (number * Ages) + age;
-                var own = (_used[cell] + (PriorWeight * ofTurn[age])) / (_used[cell] + _passed[cell] + PriorWeight);
-                cumulative[age + 1] = cumulative[age] - Math.Log(1 - Math.Min(own, 0.999999));
+                cumulative[age + 1] = cumulative[age] - Math.Log(1 - Math.Min(own[age], 0.999999));
             }
 
             for (var age = 0; age < Ages; age++)
@@ -242,6 +226,32 @@ internal sealed class ReuseHazard
         OrderVersion++;
     }
 
+    /// <summary>
+    /// The chance that a block of some classes is used before it passes an age, for each age: what was seen at that age and the two beside it, and
+    /// the coarser estimate.
+    /// </summary>
+    private void Estimate(int firstClass, int classes, ReadOnlySpan<double> coarser, Span<double> chances)
+    {
+        Span<double> used = stackalloc double[Ages + 2];
+        Span<double> seen = stackalloc double[Ages + 2];
+        used.Clear();
+        seen.Clear();
+        for (var number = firstClass; number < firstClass + classes; number++)
+        {
+            for (var age = 0; _isSeen[number] && age < Ages; age++)
+            {
+                var cell = (number * Ages) + age;
+                used[age + 1] += _used[cell];
+                seen[age + 1] += _used[cell] + _passed[cell];
+            }
+        }
+
+        for (var age = 0; age < Ages; age++)
+        {
+            chances[age] = (used[age] + used[age + 1] + used[age + 2] + (PriorWeight * coarser[age])) / (seen[age] + seen[age + 1] + seen[age + 2] + PriorWeight);
+        }
+    }
+
     /// <summary>Hazard from age 0 to that age: within one of the ages it is even.</summary>
     private static double At(ReadOnlySpan<double> cumulative, double ticks)
     {
@@ -250,23 +260,39 @@ internal sealed class ReuseHazard
         return cumulative[age] + ((cumulative[age + 1] - cumulative[age]) * Math.Min(1, (ticks - from) / (Ends[age] - from)));
     }
 
-    private (double Used, double Seen) Sum(int age, int firstClass, int classes)
+    /// <summary>The mean time in which LRU lets in as many blocks as it has room for. A mean, since requests may come in bursts.</summary>
+    private struct Turnover()
     {
-        var (used, passed) = (0.0, 0.0);
-        for (var number = firstClass; number < firstClass + classes; number++)
-        {
-            used += _used[(number * Ages) + age];
-            passed += _passed[(number * Ages) + age];
-        }
+        private const double WeightOfNewest = 0.125;
 
-        return (used, used + passed);
+        private int _entered;
+        private long _since = long.MinValue;
+
+        /// <summary>Ticks; without limit until they are known.</summary>
+        public double Ticks { get; private set; } = double.MaxValue;
+
+        public void Note(bool entered, int size, long now)
+        {
+            _entered += entered ? 1 : 0;
+            if (_entered < size)
+            {
+                return;
+            }
+
+            if (_since != long.MinValue)
+            {
+                double last = now - _since;
+                Ticks = Ticks == double.MaxValue ? last : Ticks + (WeightOfNewest * (last - Ticks));
+            }
+
+            (_entered, _since) = (0, now);
+        }
     }
 
     /// <summary>What was known of a block when it was used.</summary>
     internal struct Reuse
     {
-        public int Turn;
-        public int Uses;
+        public ReuseClass Class;
 
         /// <summary>It was used before, here or not.</summary>
         public bool IsKnown;

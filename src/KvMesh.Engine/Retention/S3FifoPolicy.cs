@@ -36,7 +36,7 @@ public sealed class S3FifoPolicy<T>() : QueuedPolicy<T>(queues: 2)
         }
     }
 
-    private protected override void Use(T block) => block.Uses = Math.Min(block.Uses + 1, MaxUses);
+    private protected override void Use(T block, long usedBefore) => block.Uses = Math.Min(block.Uses + 1, MaxUses);
 
     private protected override T? Candidate()
     {

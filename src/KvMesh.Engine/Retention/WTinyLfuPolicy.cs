@@ -37,7 +37,7 @@ public sealed class WTinyLfuPolicy<T>() : QueuedPolicy<T>(queues: 3)
         }
     }
 
-    private protected override void Use(T block)
+    private protected override void Use(T block, long usedBefore)
     {
         _frequencies.Add(block.Fingerprint, Count);
         if (block.Queue == Window.Number)

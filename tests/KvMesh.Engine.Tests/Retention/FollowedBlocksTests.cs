@@ -20,7 +20,7 @@ public sealed class FollowedBlocksTests
             var block = (ulong)Math.Min(random.Next(60), random.Next(60));
             hazard.Advance(now);
 
-            Assert.Equal(lru.Contains(block), hazard.Use(block, turn: 0, uses: 0, capacity, now).WouldBeHere);
+            Assert.Equal(lru.Contains(block), hazard.Use(block, default, capacity, now).WouldBeHere);
             lru.Remove(block);
             lru.Add(block);
             lru.RemoveRange(0, Math.Max(0, lru.Count - capacity));
@@ -28,19 +28,52 @@ public sealed class FollowedBlocksTests
     }
 
     [Fact]
-    public void A_block_lies_in_its_age_until_it_passes_or_is_used()
+    public void A_use_passes_each_age_once_unless_another_comes_before()
     {
         var followed = new FollowedBlocks(Ages);
-        var (first, second) = (followed.Add(1), followed.Add(2));
-        followed.Pass(first);
+        Use(followed, 1, at: 10);
+        Use(followed, 2, at: 20);
 
-        Assert.Equal((second, first, -1), (followed.OldestOf(0), followed.OldestOf(1), followed.OldestOf(2)));
-        followed.Pass(second);
-        Assert.Equal((-1, first), (followed.OldestOf(0), followed.OldestOf(1)));
-        followed.MoveToNewest(first);
-        Assert.Equal((first, second), (followed.OldestOf(0), followed.OldestOf(1)));
-        followed.Forget(second);
-        Assert.Equal((first, -1, -1), (followed.OldestOf(0), followed.OldestOf(1), followed.Find(2)));
+        Assert.Equal([1], Passing(followed, age: 0, latest: 10));
+        Assert.Equal((1, 0), (AgesPassed(followed, 1), AgesPassed(followed, 2)));
+        Assert.Equal([2], Passing(followed, age: 0, latest: 25));
+        Assert.Equal([1], Passing(followed, age: 1, latest: 10));
+        Use(followed, 1, at: 30);
+
+        Assert.Equal((0, 1), (AgesPassed(followed, 1), AgesPassed(followed, 2)));
+        Assert.Equal([2], Passing(followed, age: 1, latest: 40));
+        Assert.Equal([1], Passing(followed, age: 0, latest: 40));
+        Assert.Equal([], Passing(followed, age: 2, latest: 5));
+    }
+
+    [Fact]
+    public void However_often_the_log_is_written_anew_each_use_keeps_its_age()
+    {
+        var random = new Random(11);
+        var followed = new FollowedBlocks(Ages);
+        var passed = new Dictionary<ulong, (long At, int Ages)>();
+        for (var now = 0L; now < 30_000; now++)
+        {
+            var block = (ulong)random.Next(400);
+            Assert.Equal(passed.ContainsKey(block), followed.Find(block) != FollowedBlocks.None);
+            Use(followed, block, now);
+            passed[block] = (now, 0);
+            for (var age = Ages - 2; now % 7 == 0 && age >= 0; age--)
+            {
+                // Ages end 50, 200 and 800 after a use.
+                var latest = now - (50 << (2 * age));
+                foreach (var each in Passing(followed, age, latest))
+                {
+                    Assert.Equal(age, passed[each].Ages);
+                    passed[each] = (passed[each].At, age + 1);
+                }
+
+                Assert.All(passed.Values, use => Assert.True(use.Ages != age || use.At > latest));
+            }
+        }
+
+        Assert.All(passed, each => Assert.Equal(each.Value.Ages, AgesPassed(followed, each.Key)));
+        Assert.Equal(passed.Count, followed.Count);
     }
 
     [Fact]
@@ -49,7 +82,7 @@ public sealed class FollowedBlocksTests
         var followed = new FollowedBlocks(Ages);
         for (var fingerprint = 0ul; fingerprint < 10_000; fingerprint++)
         {
-            followed.Add(fingerprint);
+            Use(followed, fingerprint, at: (long)fingerprint);
         }
 
         followed.ThinOut(FollowedBlocks.MaxFollowed / 2);
@@ -60,10 +93,25 @@ public sealed class FollowedBlocksTests
         var left = 0;
         for (var fingerprint = 0ul; fingerprint < 10_000; fingerprint++)
         {
-            Assert.Equal(followed.Follows(fingerprint), followed.Find(fingerprint) >= 0);
+            Assert.Equal(followed.Follows(fingerprint), followed.Find(fingerprint) != FollowedBlocks.None);
             left += followed.Follows(fingerprint) ? 1 : 0;
         }
 
         Assert.InRange(left, 2000, 3000);
+    }
+
+    private static void Use(FollowedBlocks followed, ulong block, long at) => followed.Add(new FollowedUse(block, at, default));
+
+    private static int AgesPassed(FollowedBlocks followed, ulong block) => followed.AgesPassed(followed.Find(block), Ages - 1);
+
+    private static List<ulong> Passing(FollowedBlocks followed, int age, long latest)
+    {
+        var blocks = new List<ulong>();
+        while (followed.TryPass(age, latest, out var place))
+        {
+            blocks.Add(followed.At(place).Fingerprint);
+        }
+
+        return blocks;
     }
 }

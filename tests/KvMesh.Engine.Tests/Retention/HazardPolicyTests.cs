@@ -60,15 +60,65 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
         var hazard = new ReuseHazard();
         for (var fingerprint = 0ul; fingerprint < FollowedBlocks.MaxFollowed + 10; fingerprint++)
         {
-            hazard.Use(fingerprint, turn: 0, uses: 0, capacity: 10, now: (long)fingerprint);
+            hazard.Use(fingerprint, default, capacity: 10, now: (long)fingerprint);
         }
 
-        Assert.False(hazard.Use(3, turn: 1, uses: 0, capacity: 10, FollowedBlocks.MaxFollowed).IsKnown);
-        hazard.Use(1ul << 40, turn: 3, uses: 2, capacity: 10, now: TimeSpan.TicksPerSecond);
-        var reuse = hazard.Use(1ul << 40, turn: 0, uses: 0, capacity: 10, now: 61 * TimeSpan.TicksPerSecond);
-        Assert.Equal((true, 3, 3), (reuse.IsKnown, reuse.Turn, reuse.Uses));
+        Assert.False(hazard.Use(3, ReuseClass.Of(turn: 1, gap: 0), capacity: 10, FollowedBlocks.MaxFollowed).IsKnown);
+    }
+
+    [Fact]
+    public void Of_a_block_that_comes_back_is_known_what_it_was_and_when_it_was_used()
+    {
+        var hazard = new ReuseHazard();
+        hazard.Use(7, ReuseClass.Of(turn: 3, gap: 2), capacity: 1000, now: TimeSpan.TicksPerSecond);
+        var reuse = hazard.Use(7, default, capacity: 1000, now: 61 * TimeSpan.TicksPerSecond);
+
+        Assert.Equal((true, new ReuseClass(3, 1, 3)), (reuse.IsKnown, reuse.Class));
         Assert.Equal(60 * TimeSpan.TicksPerSecond, hazard.HorizonTicks);
     }
+
+    [Fact]
+    public void Looks_no_further_ahead_than_twice_the_time_for_which_lru_would_keep_a_block()
+    {
+        var hazard = new ReuseHazard();
+        for (var second = 0; second < 1000; second++)
+        {
+            hazard.Use((ulong)(second % 100), default, capacity: 10, now: second * TimeSpan.TicksPerSecond);
+        }
+
+        // Blocks are used again after 100 s, and in 10 s LRU gives up all that it has.
+        Assert.Equal(20 * TimeSpan.TicksPerSecond, hazard.HorizonTicks);
+    }
+
+    [Fact]
+    public void Tells_sessions_that_come_back_at_once_from_those_that_take_their_time()
+    {
+        // Ten agents ask again each second, 600 people each minute. There is room for the agents, yet more comes between two of their steps.
+        var (learned, lru) = (new ChainCache(Create(), 60), new ChainCache(new LruPolicy<ChainBlock>(), 60));
+        for (var second = 0ul; second < 1200; second++)
+        {
+            for (var number = 0ul; number < 10; number++)
+            {
+                foreach (var cache in new[] { learned, lru })
+                {
+                    cache.Serve(Chain(1_000_000 + (number * 100), 5), number == 0 ? TimeSpan.TicksPerSecond : 1);
+                    cache.Serve(Chain(((second % 60 * 10) + number) * 100, 5), 1);
+                }
+            }
+        }
+
+        Assert.Equal(0, lru.Hits);
+        Assert.InRange(learned.Hits, learned.Asked * 3 / 10, learned.Asked);
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(TimeSpan.TicksPerSecond - 1, 1)]
+    [InlineData(TimeSpan.TicksPerSecond, 2)]
+    [InlineData(8 * TimeSpan.TicksPerSecond, 3)]
+    [InlineData(63 * TimeSpan.TicksPerSecond, 3)]
+    [InlineData(long.MaxValue, 5)]
+    public void Gaps_fall_into_a_few_intervals(long ticks, int gap) => Assert.Equal(gap, ReuseClass.GapOf(ticks));
 
     [Theory]
     [InlineData(0)]
