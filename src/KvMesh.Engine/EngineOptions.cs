@@ -28,7 +28,7 @@ public sealed class EngineOptions
 
     /// <summary>In which order blocks leave RAM.</summary>
     [EnumDataType(typeof(RetentionKind))]
-    public RetentionKind Retention { get; set; } = RetentionKind.Lru;
+    public RetentionKind Retention { get; set; } = RetentionKind.Hazard;
 
     /// <summary>Most blocks known in any tier; sizes the index. 8 bytes each are set aside.</summary>
     [Range(1024, 1 << 28)]

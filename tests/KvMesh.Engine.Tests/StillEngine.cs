@@ -2,6 +2,7 @@ using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Coding;
 using KvMesh.Engine.Disk;
 using KvMesh.Engine.Host;
+using KvMesh.Engine.Retention;
 using KvMesh.Engine.Tests.Disk;
 using KvMesh.Engine.Tiering;
 using KvMesh.Protocol.Integrity;
@@ -37,6 +38,9 @@ internal sealed class StillEngine : IDisposable
             ArenaBytes = arenaBytes,
             MaxBlocks = 1 << 10,
             Prefault = false,
+
+            // So that a test can say which block leaves next.
+            Retention = RetentionKind.Lru,
             RemoveArenaOnStop = true,
             ScrubBytesPerSecond = 0,
         };

@@ -70,7 +70,7 @@ public sealed class RecordedTraceTests(ITestOutputHelper output) : IDisposable
         requests.ForEach(model.Serve);
 
         var run = await NodeProcess.RunToEndAsync(
-            Limit, "replay", trace, "--via", via, "--block-bytes", "1KiB", "--capacity-blocks", capacity.ToString(CultureInfo.InvariantCulture), "--clients", "1", "--json");
+            Limit, "replay", trace, "--via", via, "--block-bytes", "1KiB", "--capacity-blocks", capacity.ToString(CultureInfo.InvariantCulture), "--retention", "lru", "--clients", "1", "--json");
 
         Assert.True(run.ExitCode == 0, $"exit code {run.ExitCode}: {run.Error}");
         var report = JsonDocument.Parse(run.Output).RootElement;

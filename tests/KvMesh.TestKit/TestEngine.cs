@@ -2,6 +2,7 @@ using KvMesh.Engine;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.Coding;
 using KvMesh.Engine.Leases;
+using KvMesh.Engine.Retention;
 using KvMesh.Protocol.Integrity;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -32,6 +33,9 @@ public sealed class TestEngine : IDisposable
             ArenaBytes = 32 << 20,
             MaxBlocks = 1 << 14,
             Prefault = false,
+
+            // So that a test can say which block leaves next.
+            Retention = RetentionKind.Lru,
             ScrubBytesPerSecond = 0,
             RemoveArenaOnStop = true,
             StopBudget = Eventually.Patience,

@@ -37,6 +37,7 @@ internal sealed class EmbeddedNode : IAsyncDisposable
                 RemoveArenaOnStop = temporary is not null,
             },
         };
+        nodeOptions.Engine.Retention = options.Retention ?? nodeOptions.Engine.Retention;
         nodeOptions.Engine.MaxExistenceLease = options.MaxLease ?? nodeOptions.Engine.MaxExistenceLease;
         if (temporary is not null)
         {

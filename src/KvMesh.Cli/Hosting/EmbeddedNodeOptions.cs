@@ -1,3 +1,5 @@
+using KvMesh.Engine.Retention;
+
 namespace KvMesh.Cli.Hosting;
 
 /// <summary>A node inside this process, for a workload of its own.</summary>
@@ -10,6 +12,9 @@ internal sealed record EmbeddedNodeOptions
 
     /// <summary>0: as many as fit.</summary>
     public int MaxResidentBlocks { get; init; }
+
+    /// <summary>In which order blocks leave RAM. Null: what the node's own options say.</summary>
+    public RetentionKind? Retention { get; init; }
 
     /// <summary>Longest promise that a block stays. Null: what the node's own options say.</summary>
     public TimeSpan? MaxLease { get; init; }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using KvMesh.Cli.Parsing;
+using KvMesh.Engine.Retention;
 
 namespace KvMesh.Cli.Hosting;
 
@@ -30,6 +31,13 @@ internal sealed class WorkloadTarget
     private readonly Option<int> _capacity = CliOption.Number(
         "--capacity-blocks", "Blocks that the node inside this process keeps in RAM; 0: as many as fit.", 0, int.MaxValue, 0);
 
+    private readonly Option<RetentionKind?> _retention = new("--retention")
+    {
+        Description = "In which order blocks leave RAM of the node inside this process. Default: as any node has it.",
+        HelpName = string.Join('|', Enum.GetNames<RetentionKind>()).ToLowerInvariant(),
+        CustomParser = ParseRetention,
+    };
+
     private readonly SizeOption _arena = CliOption.Size(
         "--arena", "RAM of the node inside this process. Default: what --capacity-blocks needs, or 1 GiB.", 1 << 20, MaxBytes, 0);
 
@@ -57,7 +65,7 @@ internal sealed class WorkloadTarget
 
     public void AddTo(Command command)
     {
-        Option[] options = [_via, _endpoint, _token, _blockBytes, _capacity, _arena, _disk, _dataDirectory];
+        Option[] options = [_via, _endpoint, _token, _blockBytes, _capacity, _retention, _arena, _disk, _dataDirectory];
         foreach (var option in options)
         {
             command.Add(option);
@@ -65,7 +73,7 @@ internal sealed class WorkloadTarget
 
         command.Validators.Add(result =>
         {
-            Option[] ofEmbedded = [_capacity, _arena, _disk, _dataDirectory];
+            Option[] ofEmbedded = [_capacity, _retention, _arena, _disk, _dataDirectory];
             foreach (var option in ofEmbedded)
             {
                 if (result.GetResult(_endpoint) is { Implicit: false } && result.GetResult(option) is { Implicit: false })
@@ -77,7 +85,7 @@ internal sealed class WorkloadTarget
     }
 
     /// <summary>Options that describe one node, running or not.</summary>
-    public IReadOnlyList<Option> OfOneNode => [_endpoint, _capacity, _arena, _disk, _dataDirectory];
+    public IReadOnlyList<Option> OfOneNode => [_endpoint, _capacity, _retention, _arena, _disk, _dataDirectory];
 
     public int BlockBytesOf(ParseResult parse) => (int)_blockBytes.Of(parse);
 
@@ -115,6 +123,19 @@ internal sealed class WorkloadTarget
         _ => Via.Native,
     };
 
+    private static RetentionKind? ParseRetention(ArgumentResult result)
+    {
+        // A number would pass as a kind that may not exist.
+        var given = result.Tokens.Single().Value;
+        if (Enum.TryParse<RetentionKind>(given, ignoreCase: true, out var kind) && Enum.IsDefined(kind) && !char.IsAsciiDigit(given[0]))
+        {
+            return kind;
+        }
+
+        result.AddError($"--retention is '{given}'; it must be one of {string.Join(", ", Enum.GetNames<RetentionKind>()).ToLowerInvariant()}.");
+        return null;
+    }
+
     private EmbeddedNodeOptions Describe(ParseResult parse)
     {
         var capacity = parse.GetValue(_capacity);
@@ -126,6 +147,7 @@ internal sealed class WorkloadTarget
                 : capacity > 0 ? EmbeddedNodeOptions.ArenaBytesFor(capacity, BlockBytesOf(parse))
                 : Math.Max(DefaultArenaBytes, 8L * BlockBytesOf(parse)),
             MaxResidentBlocks = capacity,
+            Retention = parse.GetValue(_retention),
             DiskBytes = _disk.Of(parse),
         };
     }

@@ -1,5 +1,6 @@
 using KvMesh.Cli.Hosting;
 using KvMesh.Cli.Workload;
+using KvMesh.Engine.Retention;
 using KvMesh.Simulation.Traces;
 using KvMesh.TestKit;
 
@@ -37,6 +38,7 @@ public sealed class NodeAgreesWithModelTests
         {
             ArenaBytes = EmbeddedNodeOptions.ArenaBytesFor(Capacity, BlockBytes),
             MaxResidentBlocks = Capacity,
+            Retention = RetentionKind.Lru,
             MaxLease = TimeSpan.FromMilliseconds(1),
         };
         await using var node = await EmbeddedNode.StartAsync(options, limit.Token);
