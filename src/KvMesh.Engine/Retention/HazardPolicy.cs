@@ -9,11 +9,22 @@ namespace KvMesh.Engine.Retention;
 /// where a shadow of LRU does better, its order counts for a while (<see cref="ShadowGuard"/>).
 /// </summary>
 /// <remarks>A touch is O(1), amortised over the ages that a block passes; so is a victim, and O(classes) while LRU's order counts.</remarks>
-public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cells + 1)
+public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cells + 3)
     where T : Retained<T>
 {
     /// <summary>Blocks of low interest, which leave first.</summary>
     private const int LowInterest = ReuseHazard.Cells;
+
+    /// <summary>
+    /// The newest of the blocks that came in, one in <see cref="BlocksPerNewcomer"/> of what is here: spared, so that a chain which is still coming in is not cut, and
+    /// who had a block brought finds it.
+    /// </summary>
+    private const int Newcomers = ReuseHazard.Cells + 1;
+    private const int BlocksPerNewcomer = 32;
+
+    /// <summary>Blocks that were in use when their turn came. They are asked again after a while, or when there are no others.</summary>
+    private const int Spared = ReuseHazard.Cells + 2;
+    private const long SpareTicks = TimeSpan.TicksPerSecond;
 
     private const int WordsPerAge = (ReuseClass.Count + 63) / 64;
 
@@ -28,6 +39,7 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     private readonly ulong[] _byAge = new ulong[ReuseHazard.Ages * WordsPerAge];
     private int _orderVersion;
     private long _advanceAt;
+    private long _askAgainAt;
 
     /// <summary>Whether LRU's order counts now, because its shadow did better.</summary>
     public bool FollowsLru => _guard.FollowsLru;
@@ -35,16 +47,18 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     public override IEnumerable<T> LeastValuableFirst()
     {
         var cells = _hazard.LeastLikelyFirst.ToArray();
-        return cells.Prepend(LowInterest).SelectMany(cell => Queue(cell).OldestFirst());
+        return cells.Prepend(LowInterest).Append(Newcomers).Append(Spared).SelectMany(cell => Queue(cell).OldestFirst());
     }
 
     public override IEnumerable<T> MostValuableFirst()
     {
         var cells = _hazard.LeastLikelyFirst.ToArray();
-        return cells.Reverse().Append(LowInterest).SelectMany(cell => Queue(cell).NewestFirst());
+        return cells.Append(Newcomers).Append(Spared).Reverse().Append(LowInterest).SelectMany(cell => Queue(cell).NewestFirst());
     }
 
     private protected override int StepsPerBlock => 2;
+
+    private protected override RetentionQueue<T> QueueInUse(int number) => Queue(Spared);
 
     private protected override void Place(T block, long request, bool lowInterest)
     {
@@ -66,7 +80,12 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         }
         else
         {
-            InsertBeforeParent(QueueFor(ReuseHazard.CellOf(block.Class)), block, request);
+            Queue(Newcomers).InsertNewest(block);
+            while (Queue(Newcomers).Count > 1 + (Count / BlocksPerNewcomer))
+            {
+                var oldest = Queue(Newcomers).Oldest!;
+                MoveToNewest(oldest, QueueOf(oldest, request));
+            }
         }
     }
 
@@ -78,7 +97,7 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     }
 
     private protected override T? Candidate() =>
-        Queue(LowInterest).Oldest ?? (_guard.FollowsLru ? LeastRecentlyUsed() : LeastLikely());
+        Queue(LowInterest).Oldest ?? (_guard.FollowsLru ? LeastRecentlyUsed() : LeastLikely()) ?? Queue(Newcomers).Oldest ?? Queue(Spared).Oldest;
 
     private ReuseHazard.Reuse Learn(T block, ReuseClass reuseClass, bool wasHere, long now)
     {
@@ -139,6 +158,9 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         return null;
     }
 
+    /// <summary>The queue of a block that was not used since its last use.</summary>
+    private RetentionQueue<T> QueueOf(T block, long now) => QueueFor(ReuseHazard.CellOf(block.Class) + ReuseHazard.AgeOf(Math.Max(0, now - block.LastUse)));
+
     /// <summary>The queue of a cell, for a block that goes there now.</summary>
     private RetentionQueue<T> QueueFor(int cell)
     {
@@ -178,6 +200,15 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         }
 
         _advanceAt = now + ReuseHazard.StepTicks;
+        if (now >= _askAgainAt)
+        {
+            _askAgainAt = now + SpareTicks;
+            while (Queue(Spared).Oldest is { } spared)
+            {
+                MoveToNewest(spared, QueueOf(spared, now));
+            }
+        }
+
         var ages = _hazard.Advance(now);
         while (ages != 0)
         {

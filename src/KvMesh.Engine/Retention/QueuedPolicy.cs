@@ -158,7 +158,7 @@ public abstract class QueuedPolicy<T> : IRetentionPolicy<T>
 
         if (ReferenceEquals(last, block))
         {
-            MoveToNewest(block, _queues[block.Queue]);
+            MoveToNewest(block, QueueInUse(block.Queue));
             return;
         }
 

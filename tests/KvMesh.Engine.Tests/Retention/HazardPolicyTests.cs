@@ -111,6 +111,35 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
         Assert.InRange(learned.Hits, learned.Asked * 3 / 10, learned.Asked);
     }
 
+    [Fact]
+    public void What_has_just_come_in_is_spared_even_where_nothing_like_it_ever_comes_back()
+    {
+        var cache = SessionsAmongSinglePrompts();
+        cache.Add(1ul << 40);
+        for (var left = 0; left < 30; left++)
+        {
+            Assert.NotEqual(1ul << 40, cache.Evict()!.Id);
+        }
+    }
+
+    [Fact]
+    public void Who_is_in_use_is_not_proposed_again_and_again()
+    {
+        var cache = SessionsAmongSinglePrompts();
+        foreach (var block in cache.Blocks.Values.Where(block => block.Id < FirstSession))
+        {
+            block.IsPinned = true;
+        }
+
+        // All that is least likely to be used stays, and what is proposed in its place is the end of a chain, or not far from it.
+        Assert.NotNull(cache.Evict());
+        for (var left = 0; left < 100; left++)
+        {
+            Assert.NotNull(cache.Evict());
+            Assert.InRange(cache.Proposed, 1, 10);
+        }
+    }
+
     [Theory]
     [InlineData(0, 1)]
     [InlineData(TimeSpan.TicksPerSecond - 1, 1)]
@@ -158,5 +187,21 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
         }
 
         return cache.Hits;
+    }
+
+    private const ulong FirstSession = 1_000_000;
+
+    /// <summary>Sixty sessions of five blocks that come back all the time, and between them prompts of four blocks that never do: the policy knows by now.</summary>
+    private ChainCache SessionsAmongSinglePrompts()
+    {
+        var cache = new ChainCache(Create(), 320);
+        for (var request = 0ul; request < 3000; request++)
+        {
+            cache.Serve(Chain(FirstSession + (request % 60 * 100), 5));
+            cache.Serve(Chain(request * 10, 4));
+        }
+
+        Assert.InRange(cache.Blocks.Keys.Count(id => id >= FirstSession), 280, 300);
+        return cache;
     }
 }

@@ -40,11 +40,15 @@ public sealed class PlannedPullTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task Over_a_fast_link_all_is_fetched()
     {
-        var reader = await _mesh.StartWorkerAsync(Options);
-
-        Assert.Equal(_expected[0], await TokensAsync(reader, 0));
-
-        Assert.Equal(PromptBlocks, reader.Worker.Figures().Mesh.PulledBlocks);
+        // On a machine that is busy elsewhere the link seems slow for a while, and then it is right to compute.
+        await Eventually.Holds(
+            async () =>
+            {
+                var reader = await _mesh.StartWorkerAsync(Options);
+                Assert.Equal(_expected[0], await TokensAsync(reader, 0));
+                return reader.Worker.Figures().Mesh.PulledBlocks == PromptBlocks;
+            },
+            "a reader that fetches all");
     }
 
     [Fact]
