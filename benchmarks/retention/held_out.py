@@ -2,7 +2,7 @@
 """Retention policies on generated traces whose options are drawn at random, and on halves of recorded ones.
 
     dotnet build -c Release src/KvMesh.Cli
-    python3 benchmarks/retention/held_out.py [--traces 24] [--seed 20261123] [--recorded trace.jsonl]
+    python3 benchmarks/retention/held_out.py [--traces 24] [--seed 20261124] [--recorded trace.jsonl]
 
 Prints a row for each trace, as Markdown: points of hit ratio that the policy hits more than LRU, the least and the most of all capacities and their
 mean, and the least against S3-FIFO. Equal arguments give equal tables.
@@ -61,7 +61,7 @@ def row(name, gains):
 def main():
     parser = argparse.ArgumentParser(description="Retention policies on traces drawn at random.")
     parser.add_argument("--traces", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=20261123)
+    parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--policy", default="hazard")
     parser.add_argument("--recorded", type=pathlib.Path, action="append", default=[])
     arguments = parser.parse_args()

@@ -46,6 +46,9 @@ internal sealed record KvMeshSettings
 
     /// <summary>Processors that encoding may take, in RAM and, up to one, for the disk.</summary>
     public double EncodeShare { get; init; } = 0.5;
+
+    /// <summary>In which order blocks leave RAM; null: as any node has it.</summary>
+    public string? Retention { get; init; }
 }
 
 /// <summary>A real node: <c>dotnet kvmesh.dll serve</c>.</summary>
@@ -132,6 +135,11 @@ internal sealed class KvMeshProcess : ServerProcess
         if (settings.DiskBytes > 0)
         {
             engine["Disk"] = new Dictionary<string, object> { ["CapacityBytes"] = settings.DiskBytes, ["EncodeShare"] = Math.Min(1, settings.EncodeShare) };
+        }
+
+        if (settings.Retention is { } retention)
+        {
+            engine["Retention"] = retention;
         }
 
         if (settings.MaxLease > TimeSpan.Zero)

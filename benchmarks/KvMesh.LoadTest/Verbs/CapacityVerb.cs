@@ -44,7 +44,7 @@ internal static class CapacityVerb
             var report = new Report(
                 "capacity",
                 $"{_requests.Count} requests of {trace.Name}, one after the other over the native protocol, blocks of {_content.Bytes} bytes of bf16 keys and values (2 layers of "
-                + $"1 head of 64 channels, 512 tokens), RAM for {blocks} of them as they are, no disk. A hit is right when it has the bytes that were written, or those that their encoding decodes to.");
+                + $"1 head of 64 channels, 512 tokens), RAM for {blocks} of them as they are, left in the order of their last use, no disk. A hit is right when it has the bytes that were written, or those that their encoding decodes to.");
             foreach (var codec in codecs.Prepend("raw"))
             {
                 var runs = new List<Outcome>();
@@ -96,6 +96,9 @@ internal static class CapacityVerb
                 ArenaBytes = blocks * RawExtent,
                 MaxBlocks = 8 * blocks,
                 MaxLease = TimeSpan.FromMilliseconds(1),
+
+                // What a policy learns of times would be of squeezed ones.
+                Retention = "Lru",
                 Layouts = _content.Layouts,
                 HostCodecs = codec,
                 EncodeShare = Environment.ProcessorCount,
