@@ -21,6 +21,9 @@ internal sealed class ReuseCurve
     /// <summary>Touches, exactly.</summary>
     public double Touches { get; private set; }
 
+    /// <summary>Touches that were sampled: what the curve was estimated from.</summary>
+    public double SampledTouches { get; private set; }
+
     /// <summary>Bytes of its histogram.</summary>
     public long MemoryBytes => _uses.Length * (long)sizeof(double);
 
@@ -33,12 +36,16 @@ internal sealed class ReuseCurve
     {
         _uses[BucketOf(bytes)] += weight;
         _reused += weight;
-        _sampled += weight;
+        AddCold(weight);
     }
 
     /// <summary>Counts a sampled touch that none would have answered.</summary>
     /// <param name="weight">As in <see cref="AddReuse"/>.</param>
-    public void AddCold(double weight) => _sampled += weight;
+    public void AddCold(double weight)
+    {
+        _sampled += weight;
+        SampledTouches++;
+    }
 
     /// <summary>Makes all that was counted weigh less.</summary>
     /// <param name="factor">0 to 1.</param>
@@ -52,6 +59,7 @@ internal sealed class ReuseCurve
         _reused *= factor;
         _sampled *= factor;
         Touches *= factor;
+        SampledTouches *= factor;
     }
 
     /// <summary>

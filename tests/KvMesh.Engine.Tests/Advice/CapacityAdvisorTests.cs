@@ -14,10 +14,11 @@ public sealed class CapacityAdvisorTests
         var advisor = new CapacityAdvisor(TimeProvider.System, sampleBlocks: 4_096, dearBlocks);
         var tenant = advisor.Join();
         var touches = GeneratedTouches.Of(seed, requests: 14_000, sessions, endChance: 0.05).ToArray();
-        var exact = new ExactReuse(touches.Length);
+        var exact = new ExactReuse(2 * touches.Length);
         foreach (var (hash, bytes) in touches)
         {
-            exact.Touch(hash, bytes);
+            exact.Touch(hash);
+            exact.Place(hash, bytes);
             advisor.Touch(tenant, hash);
             advisor.Place(hash, bytes);
         }
@@ -27,7 +28,8 @@ public sealed class CapacityAdvisorTests
 
         Assert.InRange(reuse.Rate, 0, 0.25);
         Assert.InRange(reuse.SampledBlocks, 1, 4_096);
-        var errors = sizes.Zip(reuse.All.HitRatios, (size, ratio) => Math.Abs(exact.HitRatioAt(size) - ratio));
+        var curve = exact.All();
+        var errors = sizes.Zip(reuse.All.HitRatios, (size, ratio) => Math.Abs(curve.HitRatioAt(size) - ratio));
         Assert.InRange(errors.Average(), 0, meanError);
         Assert.Equal(reuse.All.HitRatios, reuse.Tenants[tenant].HitRatios);
     }
