@@ -38,9 +38,10 @@ internal static class AdviceEndpoint
 
         var advice = node.Engine.Advise(new AdviceChange(moreRam, moreDisk, ratio));
         return TypedResults.Ok(new AdviceStatus(
-            advice.HostBytes, advice.DiskBytes, moreRam, moreDisk, ratio, View(advice.All),
+            advice.HostBytes, advice.DiskBytes, moreRam, moreDisk, ratio, advice.SampledBlocks, advice.SampledShare, advice.CurveBytes, View(advice.All),
             [.. advice.Tenants.Select(tenant => new TenantAdviceStatus(tenant.Tenant, View(tenant.Part)))]));
     }
 
-    private static AdviceShares View(AdvicePart part) => new(part.Touches, part.HostNow, part.HostThen, part.AllNow, part.AllThen, part.Largest);
+    private static AdviceShares View(AdvicePart part) => new(
+        part.Touches, part.SampledTouches, part.Margin, part.HostNow, part.HostThen, part.AllNow, part.AllThen, part.Largest, part.Curve);
 }
