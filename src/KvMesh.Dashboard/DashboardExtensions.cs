@@ -46,6 +46,7 @@ public static class DashboardExtensions
         services.AddSingleton<LivePage, ClusterPage>();
         services.AddSingleton<LivePage, SequenceListPage>();
         services.AddSingleton<LivePage, SequencePage>();
+        services.AddSingleton<LivePage, CapacityPage>();
         return services;
     }
 

@@ -178,7 +178,8 @@
       row.append(Object.assign(document.createElement("span"), { textContent: name }), Object.assign(document.createElement("b"), { textContent: value }));
       return row;
     });
-    const when = ago === 0 ? "now" : ago < 60 ? ago + " s ago" : Math.floor(ago / 60) + " min " + ago % 60 + " s ago";
+    const labels = plot.dataset.labels;
+    const when = labels ? labels.split("|")[index] : ago === 0 ? "now" : ago < 60 ? ago + " s ago" : Math.floor(ago / 60) + " min " + ago % 60 + " s ago";
     tip.firstChild.replaceChildren(Object.assign(document.createElement("div"), { className: "when", textContent: when }), ...words);
   };
 

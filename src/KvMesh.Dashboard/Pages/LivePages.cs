@@ -1,6 +1,7 @@
 using System.Globalization;
 using KvMesh.Dashboard.Access;
 using KvMesh.Dashboard.Board;
+using KvMesh.Dashboard.Capacity;
 using KvMesh.Dashboard.Cluster;
 using KvMesh.Dashboard.Feed;
 using KvMesh.Dashboard.Sequences;
@@ -41,6 +42,20 @@ internal sealed class ClusterPage(Feeds feeds, FrameRenderer frames) : LivePage(
     {
         protected override Task<byte[]> RenderAsync(ClusterPicture picture) =>
             frames.RenderAsync<ClusterView>(Feed, picture.Version, 0, () => new() { [nameof(ClusterView.Picture)] = picture });
+    }
+}
+
+/// <summary>What more memory, or a codec, would change.</summary>
+internal sealed class CapacityPage(Feeds feeds, FrameRenderer frames) : LivePage(CapacityLinks.Path, "KvMesh · capacity")
+{
+    public override ILook Look(IQueryCollection query, Viewer viewer) => new CapacityLook(feeds.Capacity(new CapacityKey(viewer.Token, CapacityLinks.ChangeOf(query))), frames);
+
+    private sealed class CapacityLook(FeedLease<CapacityPicture> lease, FrameRenderer frames) : Look<CapacityPicture>(lease)
+    {
+        protected override Task<byte[]> RenderAsync(CapacityPicture picture) =>
+            frames.RenderAsync<CapacityView>(Feed, picture.Version, 0, () => new() { [nameof(CapacityView.Picture)] = picture });
+
+        protected override string QueryOf(CapacityPicture picture) => CapacityLinks.QueryOf(picture.Change);
     }
 }
 

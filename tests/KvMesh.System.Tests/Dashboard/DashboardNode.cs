@@ -1,6 +1,7 @@
 using System.Net;
 using KvMesh.Client.Admin;
 using KvMesh.Dashboard;
+using KvMesh.Engine;
 using KvMesh.Server;
 using KvMesh.Server.Options;
 using KvMesh.TestKit;
@@ -24,6 +25,8 @@ internal sealed class DashboardNode : IAsyncDisposable
 
     public Uri Dashboard => new(Http, DashboardExtensions.BasePath);
 
+    public string Native => $"tcp://{_node.Endpoints.Native}";
+
     public IPEndPoint Resp => _node.Endpoints.Resp!;
 
     public static Task<DashboardNode> StartAsync(params (string Token, string Rights)[] tokens) => StartAsync(0, tokens);
@@ -37,14 +40,25 @@ internal sealed class DashboardNode : IAsyncDisposable
     public static Task<DashboardNode> StartWithDiskAsync() => StartAsync(0, 8 << 20, 64 << 20, []);
 
     /// <summary>The same, with a disk on which the bytes of any block are coded.</summary>
-    public static Task<DashboardNode> StartWithCodecAsync() => StartAsync(0, 8 << 20, 64 << 20, [], options =>
+    public static Task<DashboardNode> StartWithCodecAsync() => StartAsync(0, 8 << 20, 64 << 20, [], (options, _) =>
     {
         options.Engine.Disk.EncodeShare = 1;
         options.Codecs.Rules.Add(new CodecRuleOptions { Layout = CodecRuleOptions.Opaque, Disk = CodecRuleOptions.Opaque });
     });
 
+    /// <summary>One with little RAM and a disk below it, which tenants share; the token of each is its name. The first may see figures.</summary>
+    public static Task<DashboardNode> StartWithTenantsAsync(params string[] tenants) => StartAsync(0, 8 << 20, 64 << 20, [], (options, folder) =>
+    {
+        options.Access.TokenFile = TestTokens.Write(
+            Path.Combine(folder, "tokens.json"), tenants.Select((tenant, index) => new TestToken(tenant, tenant, [.. index == 0 ? ["read", "write", "admin"] : (string[])["read", "write"]])));
+        foreach (var tenant in tenants)
+        {
+            options.Engine.Tenants.Add(new TenantOptions { Name = tenant, IsolationGroup = "all" });
+        }
+    });
+
     private static async Task<DashboardNode> StartAsync(
-        int httpPort, long arenaBytes, long diskBytes, (string Token, string Rights)[] tokens, Action<NodeOptions>? configure = null)
+        int httpPort, long arenaBytes, long diskBytes, (string Token, string Rights)[] tokens, Action<NodeOptions, string>? configure = null)
     {
         var directory = new TemporaryDirectory();
         try
@@ -71,7 +85,7 @@ internal sealed class DashboardNode : IAsyncDisposable
                     Path.Combine(directory.Path, "tokens.json"), tokens.Select(entry => new TestToken("default", entry.Token, entry.Rights)));
             }
 
-            configure?.Invoke(options);
+            configure?.Invoke(options, directory.Path);
             return new DashboardNode(directory, await KvMeshNode.StartAsync(options, CancellationToken.None));
         }
         catch
