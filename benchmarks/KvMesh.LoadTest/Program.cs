@@ -17,6 +17,7 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     SharedMemoryVerb.Create(),
     EngineVerb.Create(),
     MatchVerb.Create(),
+    AdviceVerb.Create(),
     MapVerb.Create(),
     MeshVerb.Create(),
     MembersVerb.Create(),
