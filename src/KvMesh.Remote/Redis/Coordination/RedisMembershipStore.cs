@@ -160,7 +160,7 @@ public sealed class RedisMembershipStore : IMembershipStore
 
     private static IEnumerable<NodeId> ReadIds(RedisResult ids, int step)
     {
-        var texts = (string[]?)ids ?? [];
+        var texts = (string?[]?)ids ?? [];
         for (var index = 0; index < texts.Length; index += step)
         {
             if (NodeId.TryParse(texts[index], out var id, out _))

@@ -78,7 +78,7 @@ public sealed class RedisSequenceStore(RedisSequenceConnection redis, RedisSeque
     {
         var (names, failure) = await _calls.AskAsync(
             static (database, asked) => database.SortedSetRangeByValueAsync(
-                asked.Key, asked.After.Length == 0 ? default : (RedisValue)asked.After, default, Exclude.Start, 0, asked.Count),
+                asked.Key, asked.After.Length == 0 ? default : (RedisValue)asked.After, default, Exclude.Start, skip: 0, take: asked.Count, flags: CommandFlags.None),
             (Key: _keys.Names(tenant), After: after, Count: (long)count),
             cancellationToken).ConfigureAwait(false);
         return Understand(names, failure);
