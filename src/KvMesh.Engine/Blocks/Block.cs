@@ -48,19 +48,9 @@ public sealed class Block : Retained<Block>
 
     public override Block? Parent => Chain?.Parent?.Block;
 
-    protected internal override IEnumerable<Block> ChildBlocks
-    {
-        get
-        {
-            for (var node = Chain?.FirstChild; node is not null; node = node.NextSibling)
-            {
-                if (node.Block is { } child)
-                {
-                    yield return child;
-                }
-            }
-        }
-    }
+    protected internal override Block? FirstChild => FirstBlock(Chain?.FirstChild);
+
+    protected internal override Block? NextSibling => FirstBlock(Chain?.NextSibling);
 
     /// <summary>Whether blocks that follow this one are here, in any tier.</summary>
     public bool HasChildren => Chain is { Children: > 0 };
@@ -259,6 +249,19 @@ public sealed class Block : Retained<Block>
             // It may be given back at this moment: then the next user of that descriptor has a wrong place in an order, for the next process.
             Tenant.Host.Arena.Descriptor(copy.Extent.Descriptor).LastUse = request;
         }
+    }
+
+    private static Block? FirstBlock(ChainNode? node)
+    {
+        for (; node is not null; node = node.NextSibling)
+        {
+            if (node.Block is { } block)
+            {
+                return block;
+            }
+        }
+
+        return null;
     }
 
     private static long Pack(DiskLocation location) => ((long)location.Segment << 32) | (location.Offset / Protocol.Limits.GranuleBytes);

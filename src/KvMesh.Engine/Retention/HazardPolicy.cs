@@ -20,7 +20,7 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     /// who had a block brought finds it.
     /// </summary>
     private const int Newcomers = ReuseHazard.Cells + 1;
-    private const int BlocksPerNewcomer = 32;
+    private const int BlocksPerNewcomer = 64;
 
     /// <summary>Blocks that were in use when their turn came. They are asked again after a while, or when there are no others.</summary>
     private const int Spared = ReuseHazard.Cells + 2;

@@ -146,12 +146,13 @@ public abstract class QueuedPolicy<T> : IRetentionPolicy<T>
 
     /// <summary>
     /// Puts a block where it leaves right after its children. Its own use stays what it was: a place at the newest end would keep
-    /// blocks of chains that were guessed in a wrong order for a second life. Where a chain came from its head on, all of it is put right at once.
+    /// blocks of chains that were guessed in a wrong order for a second life. Where a chain came from its head on, or went on from request to request,
+    /// all of it is put right at once.
     /// </summary>
     private void MoveBehindChildren(T block)
     {
         var last = block;
-        while (NewestChild(last) is { } child && (ReferenceEquals(last, block) || child.LastUse > last.LastUse))
+        while (NewestChild(last) is { } child && (ReferenceEquals(last, block) || IsInWrongOrder(last, child)))
         {
             last = child;
         }
@@ -170,17 +171,16 @@ public abstract class QueuedPolicy<T> : IRetentionPolicy<T>
         }
     }
 
+    private static bool IsInWrongOrder(T parent, T child) =>
+        child.LastUse > parent.LastUse || (child.LastUse == parent.LastUse && child.Queue == parent.Queue);
+
     private static T? NewestChild(T block)
     {
         T? newest = null;
-        var left = MaxChildren;
-        foreach (var child in block.ChildBlocks)
+        var child = block.FirstChild;
+        for (var left = MaxChildren; child is not null && left > 0; child = child.NextSibling, left--)
         {
             newest = child.IsRetained && (newest is null || child.LastUse > newest.LastUse) ? child : newest;
-            if (--left == 0)
-            {
-                break;
-            }
         }
 
         return newest;

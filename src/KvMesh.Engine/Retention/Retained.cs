@@ -25,8 +25,11 @@ public abstract class Retained<T>
     /// <summary>The block before this one in its chain, when it is here.</summary>
     public abstract T? Parent { get; }
 
-    /// <summary>Blocks that follow this one, newest first, as far as they are here.</summary>
-    protected internal abstract IEnumerable<T> ChildBlocks { get; }
+    /// <summary>The newest of the blocks that follow this one, as far as they are here.</summary>
+    protected internal abstract T? FirstChild { get; }
+
+    /// <summary>The next older block that follows the same parent, as far as they are here.</summary>
+    protected internal abstract T? NextSibling { get; }
 
     /// <summary>Neighbours in the retention policy's order, owned by the policy.</summary>
     internal T? Newer;

@@ -56,7 +56,7 @@ internal sealed class PromisedChains
 
             // What is left to visit when one is found follows a block between the first and that one, and those are marked anew.
             block.PromiseMark = -_round;
-            foreach (var child in block.ChildBlocks)
+            for (var child = block.FirstChild; child is not null; child = child.NextSibling)
             {
                 _toVisit.Push(child);
             }

@@ -17,6 +17,10 @@ internal sealed class ChainCache(IRetentionPolicy<ChainBlock> policy, int capaci
     /// <summary>Candidates that the policy proposed since the last victim.</summary>
     public int Proposed { get; private set; }
 
+    public long AllProposed { get; private set; }
+
+    public long Evictions { get; private set; }
+
     /// <summary>Serves one prompt. Returns the blocks that were here.</summary>
     public int Serve(ReadOnlySpan<ulong> chain, long afterTicks = TimeSpan.TicksPerSecond)
     {
@@ -75,12 +79,14 @@ internal sealed class ChainCache(IRetentionPolicy<ChainBlock> policy, int capaci
         Assert.False(victim.IsPinned);
         Assert.False(victim.HasChildren);
         Remove(victim.Id);
+        Evictions++;
         return victim;
     }
 
     private VictimVerdict Judge(ChainBlock candidate)
     {
         Proposed++;
+        AllProposed++;
         Assert.True(_blocks.TryGetValue(candidate.Id, out var here) && ReferenceEquals(here, candidate), $"Block {candidate.Id} was proposed and is not here.");
         return candidate.HasChildren ? VictimVerdict.HasChildren : candidate.IsPinned ? VictimVerdict.InUse : VictimVerdict.Take;
     }

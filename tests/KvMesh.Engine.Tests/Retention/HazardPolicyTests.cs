@@ -140,6 +140,19 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
         }
     }
 
+    [Fact]
+    public void Long_chains_are_put_in_order_at_once_and_not_block_by_block()
+    {
+        // No chain fits into the newcomers: its first blocks have left them when its last one comes.
+        var cache = new ChainCache(Create(), 1000);
+        for (var chain = 0ul; chain < 200; chain++)
+        {
+            cache.Serve(Chain(chain * 1000, 150));
+        }
+
+        Assert.InRange(cache.AllProposed, cache.Evictions, 2 * cache.Evictions);
+    }
+
     [Theory]
     [InlineData(0, 1)]
     [InlineData(TimeSpan.TicksPerSecond - 1, 1)]

@@ -1,0 +1,48 @@
+namespace KvMesh.Engine.Retention;
+
+/// <summary>A block that keeps the links of its chain itself: a parent knows its children while they are here. One owner, under its lock.</summary>
+/// <typeparam name="T">The block itself.</typeparam>
+public abstract class LinkedBlock<T> : Retained<T>
+    where T : LinkedBlock<T>
+{
+    private readonly T? _parent;
+    private T? _firstChild;
+    private T? _nextSibling;
+    private T? _previousSibling;
+
+    protected LinkedBlock(T? parent)
+    {
+        _parent = parent;
+        if (parent is null)
+        {
+            return;
+        }
+
+        _nextSibling = parent._firstChild;
+        _nextSibling?._previousSibling = (T)this;
+        parent._firstChild = (T)this;
+    }
+
+    /// <summary>The block before it. A parent never leaves before its child, so it is here as long as this one is.</summary>
+    public override T? Parent => _parent;
+
+    public bool HasChildren => _firstChild is not null;
+
+    protected internal override T? FirstChild => _firstChild;
+
+    protected internal override T? NextSibling => _nextSibling;
+
+    /// <summary>It leaves, and nothing follows it: its parent forgets it.</summary>
+    public void Leave()
+    {
+        _nextSibling?._previousSibling = _previousSibling;
+        if (_previousSibling is not null)
+        {
+            _previousSibling._nextSibling = _nextSibling;
+        }
+        else
+        {
+            _parent?._firstChild = _nextSibling;
+        }
+    }
+}
