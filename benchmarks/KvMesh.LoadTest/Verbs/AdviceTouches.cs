@@ -41,8 +41,17 @@ internal sealed class AdviceTouches
     /// <summary>Share of the blocks that is sampled now.</summary>
     public double Rate => _advisor.Estimate([]).Rate;
 
-    /// <summary>Tells the advisor of a prompt, and says how many blocks it has.</summary>
-    public int Tell(int index)
+    /// <summary>Tells the advisor of a prompt whose blocks are here, and says how many it has.</summary>
+    public int TellFound(int index)
+    {
+        var prompt = _prompts[index];
+        var keys = new KeyRun([], prompt.Hashes);
+        _advisor.Touch(prompt.Tenant, prompt.Scope, keys, keys.Count, BlockBytes);
+        return keys.Count;
+    }
+
+    /// <summary>Tells the advisor of a prompt, and that those of its blocks were stored that the trace asked for first there.</summary>
+    public int TellStored(int index)
     {
         var prompt = _prompts[index];
         var keys = new KeyRun([], prompt.Hashes);

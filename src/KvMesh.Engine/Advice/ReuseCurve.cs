@@ -30,11 +30,15 @@ internal sealed class ReuseCurve
     /// <summary>Counts touches, sampled or not.</summary>
     public void Count(long touches) => Touches += touches;
 
-    /// <summary>Counts a sampled touch that a cache of <paramref name="bytes"/> would have answered.</summary>
+    /// <summary>The place in a curve of a touch that a cache of so many bytes would have answered.</summary>
+    public static int BucketOf(long bytes) => Math.Min(PositionOf(bytes).Bucket, ((HighestPower - LowestPower) * BucketsPerDoubling) - 1);
+
+    /// <summary>Counts a sampled touch that a cache would have answered.</summary>
+    /// <param name="bucket">As <see cref="BucketOf"/> said of the bytes that it would have needed.</param>
     /// <param name="weight">Touches that it stands for: one over the rate of the sample.</param>
-    public void AddReuse(long bytes, double weight)
+    public void AddReuse(int bucket, double weight)
     {
-        _uses[BucketOf(bytes)] += weight;
+        _uses[bucket] += weight;
         _reused += weight;
         AddCold(weight);
     }
@@ -90,8 +94,6 @@ internal sealed class ReuseCurve
 
     /// <summary>The share that a cache without bounds answers, 0 to 1.</summary>
     public double LargestHitRatio => Touches <= 0 ? 0 : Math.Clamp((Touches - _sampled + _reused) / Touches, 0, 1);
-
-    private int BucketOf(long bytes) => Math.Min(PositionOf(bytes).Bucket, _uses.Length - 1);
 
     /// <summary>The bucket that a size falls into, and how much of that bucket lies below it.</summary>
     private static (int Bucket, double Part) PositionOf(double bytes)

@@ -4,8 +4,8 @@ namespace KvMesh.Engine.Advice;
 
 /// <summary>
 /// The sampled blocks of an arena in the order of their last use, after SHARDS (Waldspurger et al., FAST 2015): a block is in the sample if the hash
-/// of its key is below a limit, and the limit is halved when the sample is full, sooner while many are sampled. The bytes used since are a Fenwick tree over
-/// the times of last use, so a touch costs O(log n). Everything has a fixed size; nothing is allocated after construction. One caller at a time.
+/// of its key is below a limit, and the limit is halved when the sample is full, sooner while many are sampled. Everything has a fixed size; nothing is allocated
+/// after construction. One caller at a time.
 /// </summary>
 internal sealed class ReuseSample
 {
@@ -19,9 +19,8 @@ internal sealed class ReuseSample
     private readonly int _capacity;
     private readonly int _dearBlocks;
 
-    /// <summary>Of each entry: hash of its key, its bytes, and its time of last use; of a free one, the time is the next free entry.</summary>
+    /// <summary>Of each entry: hash of its key, and its time of last use; of a free one, the time is the next free entry.</summary>
     private readonly ulong[] _hashes;
-    private readonly int[] _bytes;
     private readonly int[] _times;
 
     /// <summary>Entry + 1 by hash, with linear probing, at most half full; 0 is empty.</summary>
@@ -30,15 +29,14 @@ internal sealed class ReuseSample
     /// <summary>Entry + 1 by time of last use; 0 is none.</summary>
     private readonly int[] _used;
 
-    /// <summary>Fenwick tree of the bytes last used at each time, from index 1.</summary>
-    private readonly long[] _tree;
+    /// <summary>Bytes of the entry that was used last at each time.</summary>
+    private readonly TimedBytes _bytes;
 
     private ulong _limit = ulong.MaxValue;
-    private long _totalBytes;
     private int _free;
     private int _now;
 
-    /// <param name="capacity">Most blocks in the sample: a power of two. 48 bytes each are taken at once.</param>
+    /// <param name="capacity">Most blocks in the sample: a power of two. 36 bytes each are taken at once.</param>
     /// <param name="dearBlocks">Most while more than one in <see cref="CheapOneIn"/> is sampled.</param>
     public ReuseSample(int capacity, int dearBlocks = DearBlocks)
     {
@@ -51,11 +49,10 @@ internal sealed class ReuseSample
         _capacity = capacity;
         _dearBlocks = Math.Min(capacity, dearBlocks);
         _hashes = new ulong[capacity];
-        _bytes = new int[capacity];
         _times = new int[capacity];
         _table = new int[2 * capacity];
         _used = new int[2 * capacity];
-        _tree = new long[(2 * capacity) + 1];
+        _bytes = new TimedBytes(2 * capacity);
         for (var entry = 0; entry < capacity; entry++)
         {
             _times[entry] = entry + 1;
@@ -69,11 +66,13 @@ internal sealed class ReuseSample
     private int Room => _limit > ulong.MaxValue / CheapOneIn ? _dearBlocks : _capacity;
 
     /// <summary>Share of all blocks that are sampled, above 0 and at most 1.</summary>
-    public double Rate => _limit / (double)ulong.MaxValue;
+    public double Rate => 1 / Weight;
+
+    /// <summary>Blocks that a sampled one stands for.</summary>
+    public double Weight { get; private set; } = 1;
 
     /// <summary>Bytes of its arrays.</summary>
-    public long MemoryBytes => ((long)_capacity * (sizeof(ulong) + (2 * sizeof(int)))) + (_table.Length * (long)sizeof(int)) + (_used.Length * (long)sizeof(int))
-        + (_tree.Length * (long)sizeof(long));
+    public long MemoryBytes => ((long)_capacity * (sizeof(ulong) + sizeof(int))) + ((_table.Length + _used.Length) * (long)sizeof(int)) + _bytes.MemoryBytes;
 
     /// <summary>Whether blocks of that hash are sampled at present. May be asked while another thread changes the sample.</summary>
     public bool IsSampled(ulong hash) => hash <= Volatile.Read(ref _limit);
@@ -88,8 +87,10 @@ internal sealed class ReuseSample
             return false;
         }
 
-        since = (long)((_totalBytes - SumTo(_times[entry])) / Rate) + _bytes[entry];
-        Renew(entry);
+        var time = _times[entry];
+        var bytes = _bytes[time];
+        since = (long)(_bytes.SumAfter(time) * Weight) + bytes;
+        Renew(entry, bytes);
         return true;
     }
 
@@ -103,9 +104,7 @@ internal sealed class ReuseSample
 
         if (Find(hash, out var place) is { } entry)
         {
-            Add(_times[entry], bytes - _bytes[entry]);
-            _bytes[entry] = bytes;
-            Renew(entry);
+            Renew(entry, bytes);
             return;
         }
 
@@ -124,9 +123,8 @@ internal sealed class ReuseSample
         _free = _times[entry];
         Count++;
         _hashes[entry] = hash;
-        _bytes[entry] = bytes;
         _table[place] = entry + 1;
-        Use(entry);
+        Use(entry, bytes);
     }
 
     /// <summary>A block was removed by its owner: no cache would have it.</summary>
@@ -157,18 +155,13 @@ internal sealed class ReuseSample
     /// <summary>The low bits: the high ones are alike in all that are sampled.</summary>
     private int Home(ulong hash) => (int)(hash & (ulong)(_table.Length - 1));
 
-    private void Renew(int entry)
+    private void Renew(int entry, int bytes)
     {
-        if (_times[entry] == _now - 1)
-        {
-            return;
-        }
-
         Unuse(entry);
-        Use(entry);
+        Use(entry, bytes);
     }
 
-    private void Use(int entry)
+    private void Use(int entry, int bytes)
     {
         if (_now == _used.Length)
         {
@@ -177,26 +170,27 @@ internal sealed class ReuseSample
 
         _times[entry] = _now;
         _used[_now] = entry + 1;
-        Add(_now, _bytes[entry]);
+        _bytes[_now] = bytes;
         _now++;
     }
 
     private void Unuse(int entry)
     {
         _used[_times[entry]] = 0;
-        Add(_times[entry], -_bytes[entry]);
+        _bytes[_times[entry]] = 0;
     }
 
     private void HalveLimit()
     {
         Volatile.Write(ref _limit, _limit / 2);
+        Weight *= 2;
         for (var time = 0; time < _now; time++)
         {
             if (_used[time] != 0 && _hashes[_used[time] - 1] > _limit)
             {
                 var entry = _used[time] - 1;
                 Find(_hashes[entry], out var place);
-                _used[time] = 0;
+                Unuse(entry);
                 Free(entry, place);
             }
         }
@@ -204,7 +198,7 @@ internal sealed class ReuseSample
         Renumber();
     }
 
-    /// <summary>Gives times from 0 on, in the same order, and sums the tree anew. Half of all times are free afterwards at least.</summary>
+    /// <summary>Gives times from 0 on, in the same order. Half of all times are free afterwards at least.</summary>
     private void Renumber()
     {
         var next = 0;
@@ -213,26 +207,15 @@ internal sealed class ReuseSample
             var used = _used[time];
             if (used != 0)
             {
-                _used[time] = 0;
+                var bytes = _bytes[time];
+                Unuse(used - 1);
                 _used[next] = used;
+                _bytes[next] = bytes;
                 _times[used - 1] = next++;
             }
         }
 
         _now = next;
-        _totalBytes = 0;
-        Array.Clear(_tree);
-        for (var index = 1; index < _tree.Length; index++)
-        {
-            var bytes = index <= _now ? _bytes[_used[index - 1] - 1] : 0;
-            _totalBytes += bytes;
-            _tree[index] += bytes;
-            var parent = index + (index & -index);
-            if (parent < _tree.Length)
-            {
-                _tree[parent] += _tree[index];
-            }
-        }
     }
 
     /// <summary>Takes an entry out of the table; what stood behind it moves up, so that no search ends early.</summary>
@@ -254,26 +237,5 @@ internal sealed class ReuseSample
         _times[entry] = _free;
         _free = entry;
         Count--;
-    }
-
-    private void Add(int time, long bytes)
-    {
-        _totalBytes += bytes;
-        for (var index = time + 1; index < _tree.Length; index += index & -index)
-        {
-            _tree[index] += bytes;
-        }
-    }
-
-    /// <summary>Bytes last used at that time or before.</summary>
-    private long SumTo(int time)
-    {
-        var sum = 0L;
-        for (var index = time + 1; index > 0; index &= index - 1)
-        {
-            sum += _tree[index];
-        }
-
-        return sum;
     }
 }

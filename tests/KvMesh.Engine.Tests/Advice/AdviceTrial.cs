@@ -24,6 +24,8 @@ internal sealed class AdviceTrial
         var reuse = advisor.Estimate(CacheBytes);
         Rate = reuse.Rate;
         All = AdviceError.Of(exact.All(), reuse.All, CacheBytes);
+        double[] even = [.. Enumerable.Range(1, Sizes).Select(step => exact.DistinctBytes * (double)step / Sizes)];
+        Even = AdviceError.Of(exact.All(), advisor.Estimate(even).All, even);
         Tenants = tenants.ToDictionary(pair => pair.Key, pair => AdviceError.Of(exact.Of(pair.Key), reuse.Tenants[pair.Value], CacheBytes));
     }
 
@@ -40,6 +42,9 @@ internal sealed class AdviceTrial
 
     /// <summary>All tenants together.</summary>
     public AdviceError All { get; }
+
+    /// <summary>The same over sizes that rise by equal steps.</summary>
+    public AdviceError Even { get; }
 
     public IReadOnlyDictionary<string, AdviceError> Tenants { get; }
 
