@@ -14,7 +14,7 @@ public sealed class DependencyTests
         ["KvMesh.Engine"] = ["KvMesh.Protocol", "Microsoft.AspNetCore.App"],
         ["KvMesh.Cluster"] = ["KvMesh.Protocol", "Microsoft.AspNetCore.App"],
         ["KvMesh.Remote"] = ["KvMesh.Client", "KvMesh.Cluster", "KvMesh.Engine", "Microsoft.AspNetCore.App", "Polly.Core", "StackExchange.Redis"],
-        ["KvMesh.Orleans"] = ["KvMesh.Cluster", "Microsoft.AspNetCore.App", "Microsoft.Orleans.Server", "Microsoft.Orleans.Clustering.Redis"],
+        ["KvMesh.Orleans"] = ["KvMesh.Cluster", "Microsoft.AspNetCore.App", "Microsoft.Orleans.Server", "Microsoft.Orleans.Clustering.Redis", "Microsoft.Orleans.Persistence.Redis"],
         ["KvMesh.Gateway"] = ["KvMesh.Cluster", "KvMesh.Engine", "Microsoft.AspNetCore.App", "Microsoft.AspNetCore.OpenApi"],
         ["KvMesh.Dashboard"] = ["KvMesh.Client", "Microsoft.AspNetCore.App", "Radzen.Blazor"],
         ["KvMesh.Server"] = ["Microsoft.AspNetCore.App", "KvMesh.Codecs", "KvMesh.Dashboard", "KvMesh.Gateway", "KvMesh.Orleans", "KvMesh.Remote", "OpenTelemetry", "OpenTelemetry.Exporter.OpenTelemetryProtocol"],

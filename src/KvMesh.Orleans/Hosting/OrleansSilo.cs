@@ -1,10 +1,14 @@
+using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Scheduling;
 using KvMesh.Cluster.Sequences;
+using KvMesh.Orleans.Scheduling;
 using KvMesh.Orleans.Sequences;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
 using Orleans.Runtime.Hosting;
+using StackExchange.Redis;
 
 namespace KvMesh.Orleans.Hosting;
 
@@ -21,6 +25,10 @@ public sealed class OrleansSilo : IAsyncDisposable
 
     /// <summary>The sequences of all silos.</summary>
     public ISequenceStore Sequences { get; }
+
+    /// <summary>The scheduler's lease of the cluster, as this node asks for it.</summary>
+    public ISchedulerLease LeaseFor(NodeId self, OrderGate orders, TimeSpan duration) =>
+        new OrleansSchedulerLease(_host.Services.GetRequiredService<IGrainFactory>(), self, orders, duration);
 
     /// <summary>Joins the cluster.</summary>
     /// <param name="rows">Where heads and rows are kept, the same for all silos. Owned by the caller.</param>
@@ -57,6 +65,7 @@ public sealed class OrleansSilo : IAsyncDisposable
     private static void Configure(ISiloBuilder silo, OrleansSiloOptions options)
     {
         silo.UseRedisClustering(options.Redis);
+        silo.AddRedisGrainStorage(SchedulerGrain.Storage, storage => storage.ConfigurationOptions = ConfigurationOptions.Parse(options.Redis));
         silo.Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = (options.Cluster, options.Cluster));
         silo.ConfigureEndpoints(options.Address, options.Port, gatewayPort: 0);
         silo.Configure<ClusterMembershipOptions>(membership =>

@@ -1,4 +1,6 @@
 using System.Net;
+using KvMesh.Cluster.Membership;
+using KvMesh.Cluster.Scheduling;
 using KvMesh.Cluster.Sequences;
 using KvMesh.Orleans.Hosting;
 using KvMesh.Remote.Redis.Sequences;
@@ -24,6 +26,15 @@ public sealed class SiloPair : IAsyncLifetime
 
     /// <summary>The sequences as the one silo and the other see them, in turn.</summary>
     public ISequenceStore Next() => _silos[(int)((uint)Interlocked.Increment(ref _asked) % _silos.Count)].Sequences;
+
+    /// <summary>The scheduler's lease as one of the silos asks for it.</summary>
+    public ISchedulerLease LeaseOf(int silo, NodeId self, OrderGate orders, TimeSpan duration) => _silos[silo].LeaseFor(self, orders, duration);
+
+    public async Task StopFirstAsync()
+    {
+        _parts.Remove(_silos[0]);
+        await _silos[0].DisposeAsync();
+    }
 
     public async Task InitializeAsync()
     {
