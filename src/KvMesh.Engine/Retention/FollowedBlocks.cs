@@ -13,6 +13,10 @@ internal sealed class FollowedBlocks(int ages)
 {
     public const int MaxFollowed = 1 << 17;
 
+    /// <summary>Followed for each block that is here, where that is more than <see cref="MinFollowed"/> and less than <see cref="MaxFollowed"/>: a small cache, as of one of many tenants, takes little memory.</summary>
+    public const int FollowedPerBlock = 16;
+    public const int MinFollowed = 8192;
+
     public const long None = -1;
     private const int FirstPlaces = 256;
 
@@ -24,6 +28,7 @@ internal sealed class FollowedBlocks(int ages)
     private long _oldestOfLru;
     private int _lruCount;
     private ulong _mask;
+    private int _limit = MinFollowed;
 
     /// <summary>One in so many blocks is followed, a power of two.</summary>
     public long OneIn => (long)_mask + 1;
@@ -62,9 +67,13 @@ internal sealed class FollowedBlocks(int ages)
         {
             Kill(before);
         }
-        else if (_places.Count == MaxFollowed)
+        else
         {
-            Forget(_first);
+            while (_places.Count >= _limit)
+            {
+                SkipDead();
+                Forget(_first);
+            }
         }
 
         SkipDead();
@@ -120,9 +129,10 @@ internal sealed class FollowedBlocks(int ages)
         return size;
     }
 
-    /// <summary>Follows one in so many more blocks that those which are here are half of the followed at most.</summary>
+    /// <summary>Follows one in so many more blocks that those which are here are half of the followed at most, and where few are here, few.</summary>
     public void ThinOut(int capacity)
     {
+        _limit = (int)Math.Clamp((long)FollowedPerBlock * capacity, MinFollowed, MaxFollowed);
         while (capacity / OneIn > MaxFollowed / 2)
         {
             _mask = (_mask << 1) | 1;

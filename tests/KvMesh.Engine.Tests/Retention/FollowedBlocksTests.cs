@@ -80,13 +80,13 @@ public sealed class FollowedBlocksTests
     public void Where_more_are_here_than_can_be_followed_a_share_of_the_blocks_is()
     {
         var followed = new FollowedBlocks(Ages);
+        followed.ThinOut(FollowedBlocks.MaxFollowed / 2);
+        Assert.Equal(1, followed.OneIn);
         for (var fingerprint = 0ul; fingerprint < 10_000; fingerprint++)
         {
             Use(followed, fingerprint, at: (long)fingerprint);
         }
 
-        followed.ThinOut(FollowedBlocks.MaxFollowed / 2);
-        Assert.Equal(1, followed.OneIn);
         followed.ThinOut((2 * FollowedBlocks.MaxFollowed) - 1);
 
         Assert.Equal(4, followed.OneIn);
@@ -113,5 +113,28 @@ public sealed class FollowedBlocksTests
         }
 
         return blocks;
+    }
+
+    [Fact]
+    public void Where_few_blocks_are_here_few_are_followed_and_more_once_more_are()
+    {
+        var followed = new FollowedBlocks(Ages);
+        followed.ThinOut(10);
+        Fill(0, 2 * FollowedBlocks.MinFollowed);
+        Assert.Equal(FollowedBlocks.MinFollowed, followed.Count);
+        Assert.Equal(FollowedBlocks.None, followed.Find(FollowedBlocks.MinFollowed - 1));
+        Assert.NotEqual(FollowedBlocks.None, followed.Find(FollowedBlocks.MinFollowed));
+
+        followed.ThinOut(1000);
+        Fill(2 * FollowedBlocks.MinFollowed, 4 * FollowedBlocks.MinFollowed);
+        Assert.Equal(1000 * FollowedBlocks.FollowedPerBlock, followed.Count);
+
+        void Fill(int from, int to)
+        {
+            for (var number = from; number < to; number++)
+            {
+                followed.Add(new FollowedUse((ulong)number, number, default));
+            }
+        }
     }
 }
