@@ -23,7 +23,7 @@ echo
 echo "Commit $(git rev-parse --short HEAD). $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) cores, $(free -g | awk '/Mem:/ {print $2}') GiB,"
 echo "kernel $(uname -r), congestion control $(cat /proc/sys/net/ipv4/tcp_congestion_control), $(redis-server --version | cut -d' ' -f3), memcached $(memcached --version | cut -d' ' -f2),"
 echo ".NET $(dotnet --version). Load before: $(cut -d' ' -f1-3 /proc/loadavg). Each verb: \`dotnet run -c Release --project benchmarks/KvMesh.LoadTest -- <verb> --repeats $repeats\`."
-for verb in ${VERBS:-memory allocator engine match advice map native shm peers resp openloop disk restart redistier mesh sequences}; do
+for verb in ${VERBS:-memory allocator engine match advice retention map native shm peers resp openloop disk restart redistier mesh sequences}; do
   echo
   "${program[@]}" "$verb" --repeats "$repeats" || echo "## $verb: failed, see above"
 done

@@ -18,6 +18,7 @@ var root = new RootCommand("Measures KvMesh beside baselines in the same run. do
     EngineVerb.Create(),
     MatchVerb.Create(),
     AdviceVerb.Create(),
+    RetentionVerb.Create(),
     MapVerb.Create(),
     MeshVerb.Create(),
     MembersVerb.Create(),

@@ -15,23 +15,36 @@ internal sealed class SimulatedCache
     private readonly SimulatedBlock?[] _resident;
     private readonly Func<SimulatedBlock, VictimVerdict> _judge;
     private readonly int _capacity;
-    private int _count;
 
-    public SimulatedCache(ChainedTrace trace, IRetentionPolicy<SimulatedBlock> policy, int capacity)
+    /// <param name="trace">The trace.</param>
+    /// <param name="policy">What decides who leaves.</param>
+    /// <param name="capacity">Blocks that the cache holds.</param>
+    /// <param name="places">Where blocks are found by number: empty, one for each of the trace's. By default its own.</param>
+    public SimulatedCache(ChainedTrace trace, IRetentionPolicy<SimulatedBlock> policy, int capacity, SimulatedBlock?[]? places = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(capacity);
         _trace = trace;
         _policy = policy;
         _capacity = capacity;
-        _resident = new SimulatedBlock?[trace.DistinctBlocks];
+        _resident = places ?? new SimulatedBlock?[trace.DistinctBlocks];
         _judge = static block => block.HasChildren ? VictimVerdict.HasChildren : VictimVerdict.Take;
     }
+
+    /// <summary>Blocks that are here.</summary>
+    public int Count { get; private set; }
 
     public long Hits { get; private set; }
 
     public long Evictions { get; private set; }
 
     public void Serve(int request)
+    {
+        Touch(request);
+        MakeRoom();
+    }
+
+    /// <summary>Uses what is here and lets in the rest, beyond the capacity.</summary>
+    public void Touch(int request)
     {
         var chain = _trace.ChainOf(request);
         var time = _trace.Times[request];
@@ -53,23 +66,22 @@ internal sealed class SimulatedCache
             var block = new SimulatedBlock(number, parent);
             _resident[number] = block;
             _policy.Add(block, time, lowInterest: false);
-            _count++;
+            Count++;
             parent = block;
         }
-
-        MakeRoom();
     }
 
-    private void MakeRoom()
+    /// <summary>Blocks leave until no more are here than the cache holds.</summary>
+    public void MakeRoom()
     {
-        while (_count > _capacity)
+        while (Count > _capacity)
         {
             var victim = _policy.NextVictim(_judge)
-                ?? throw new InvalidOperationException($"{_policy.GetType().Name} gives up none of {_count} blocks, of which none is in use");
+                ?? throw new InvalidOperationException($"{_policy.GetType().Name} gives up none of {Count} blocks, of which none is in use");
             _policy.Remove(victim);
             victim.Leave();
             _resident[victim.Number] = null;
-            _count--;
+            Count--;
             Evictions++;
         }
     }
