@@ -3,6 +3,11 @@ using KvMesh.Simulation.Traces;
 
 namespace KvMesh.Simulation.Tests.Retention;
 
+/// <summary>Memory is that of the process: no other test runs meanwhile.</summary>
+[CollectionDefinition(nameof(RetentionCostTests), DisableParallelization = true)]
+public static class RetentionCostCollection;
+
+[Collection(nameof(RetentionCostTests))]
 public sealed class RetentionCostTests
 {
     private static readonly ChainedTrace Trace = ChainedTrace.Of(FleetTrace.Generate(new FleetTraceOptions { Requests = 600, Seed = 3 }));
