@@ -34,27 +34,43 @@ internal static class SimulateCommand
             DefaultValueFactory = _ => [.. SimulatedPolicies.Names],
             CustomParser = result => ParsePolicies(result.Tokens[0].Value, result.AddError),
         };
+        var tiers = new Option<TierRoom[]>("--tiers")
+        {
+            Description = "Tiers of one node instead of one cache: kind, blocks, and how many blocks of its codec take the room of one.",
+            HelpName = "ram:n,disk:n:r,redis:n:r",
+            CustomParser = TierList.Parse,
+        };
         var picture = new Option<FileInfo>("--svg") { Description = "Also draw hit ratios over capacities into this file.", HelpName = "file" };
         var fleets = new SimulateFleets();
         var json = CliOption.Json();
         var command = new Command("simulate", "Run a trace over simulated caches: what each retention policy hits at each capacity, and what is possible. With --nodes over fleets.")
         {
-            trace, capacities, policies, picture,
+            trace, capacities, policies, tiers, picture,
         };
         fleets.AddTo(command);
         command.Add(json);
         command.SetAction((parse, cancellationToken) =>
         {
             var areFleets = fleets.AreAsked(parse);
-            if (areFleets && new Option[] { capacities, policies, picture }.Any(option => parse.GetResult(option) is { Implicit: false }))
+            if (areFleets && AnyIsAsked(parse, capacities, policies, tiers, picture))
             {
-                throw new CommandException(ExitCode.Usage, "--capacities, --policies and --svg are of one cache; they cannot go with --nodes.");
+                throw new CommandException(ExitCode.Usage, "--capacities, --policies, --tiers and --svg are of one cache; they cannot go with --nodes.");
+            }
+
+            var rooms = parse.GetValue(tiers) ?? [];
+            if (rooms.Length > 0 && AnyIsAsked(parse, capacities, picture))
+            {
+                throw new CommandException(ExitCode.Usage, "--capacities and --svg are of one tier; they cannot go with --tiers.");
             }
 
             var requests = ReplayCommand.Load(parse.GetRequiredValue(trace));
             if (areFleets)
             {
                 fleets.Run(parse, requests, parse.GetValue(json), terminal);
+            }
+            else if (rooms.Length > 0)
+            {
+                TierView.Write(terminal, TierStudy.Run(ChainedTrace.Of(requests), parse.GetValue(policies)!, rooms, cancellationToken), parse.GetValue(json));
             }
             else
             {
@@ -76,9 +92,23 @@ internal static class SimulateCommand
             "kvmesh simulate conversation.jsonl --capacities 1000,10000 --json     two capacities, for a script",
             "kvmesh simulate conversation.jsonl --svg hits.svg                     a picture besides",
             "kvmesh trace --seed 7 > trace.jsonl && kvmesh simulate trace.jsonl    a trace of our own making",
+            "kvmesh simulate conversation.jsonl --tiers ram:5000,disk:50000:2      what disk adds, with blocks at half their size",
             "kvmesh simulate conversation.jsonl --nodes 4,16 --total-blocks 50000  fleets of one total memory",
             "kvmesh simulate conversation.jsonl --nodes 10 --failures 3 --link 1GiB   nodes that fail, on links of 10 Gbit/s",
             "A block counts as hit when it and all blocks before it are there. A partial block at the end is asked for and never kept.");
+    }
+
+    private static bool AnyIsAsked(ParseResult parse, params ReadOnlySpan<Option> options)
+    {
+        foreach (var option in options)
+        {
+            if (parse.GetResult(option) is { Implicit: false })
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static void Save(FileInfo file, string picture)

@@ -19,6 +19,7 @@ namespace KvMesh.Cli.Output;
 [JsonSerializable(typeof(RemoveReport))]
 [JsonSerializable(typeof(SimulationReport))]
 [JsonSerializable(typeof(RetentionReport))]
+[JsonSerializable(typeof(TierReport))]
 [JsonSerializable(typeof(OrderActionReport))]
 [JsonSerializable(typeof(AuditReport))]
 [JsonSerializable(typeof(ConsoleReport))]

@@ -13,14 +13,7 @@ public abstract class LinkedBlock<T> : Retained<T>
     protected LinkedBlock(T? parent)
     {
         _parent = parent;
-        if (parent is null)
-        {
-            return;
-        }
-
-        _nextSibling = parent._firstChild;
-        _nextSibling?._previousSibling = (T)this;
-        parent._firstChild = (T)this;
+        Join();
     }
 
     /// <summary>The block before it. A parent never leaves before its child, so it is here as long as this one is.</summary>
@@ -32,7 +25,15 @@ public abstract class LinkedBlock<T> : Retained<T>
 
     protected internal override T? NextSibling => _nextSibling;
 
-    /// <summary>It leaves, and nothing follows it: its parent forgets it.</summary>
+    /// <summary>It is here, or here again: the newest of its parent's children.</summary>
+    public void Join()
+    {
+        _nextSibling = _parent?._firstChild;
+        _nextSibling?._previousSibling = (T)this;
+        _parent?._firstChild = (T)this;
+    }
+
+    /// <summary>It leaves: its parent forgets it.</summary>
     public void Leave()
     {
         _nextSibling?._previousSibling = _previousSibling;
@@ -44,5 +45,7 @@ public abstract class LinkedBlock<T> : Retained<T>
         {
             _parent?._firstChild = _nextSibling;
         }
+
+        _nextSibling = _previousSibling = null;
     }
 }

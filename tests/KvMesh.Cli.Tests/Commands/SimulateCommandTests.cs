@@ -53,6 +53,40 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Says_what_each_tier_hits_and_names_what_is_wrong_with_one()
+    {
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        await File.WriteAllLinesAsync(trace, Enumerable.Range(0, 40).Select(
+            request => $$"""{"timestamp": {{request * 1000}}, "input_length": 1024, "output_length": 1, "hash_ids": [0, {{1 + (request % 5)}}]}"""));
+
+        var run = await CliRun.Of("simulate", trace, "--tiers", "ram:2,disk:2:2.5", "--policies", "lru", "--json");
+
+        Assert.True(run.ExitCode == 0, run.Error);
+        var report = JsonDocument.Parse(run.Out).RootElement;
+        Assert.Equal(5, report.GetProperty("tiers")[1].GetProperty("capacity").GetInt32());
+        var lru = report.GetProperty("policies")[0];
+        Assert.Equal(74.0 / 80, lru.GetProperty("hitRatio").GetDouble(), 6);
+        Assert.Equal(2, lru.GetProperty("tierHitRatios").GetArrayLength());
+        var table = await CliRun.Of("simulate", trace, "--tiers", "ram:2,redis:2");
+        Assert.Contains("redis", table.Out, StringComparison.Ordinal);
+
+        foreach (var (tiers, error) in new[]
+        {
+            ("disk:5", "'disk:5' is out of its order"), ("ram:2,ram:2", "'ram:2' is out of its order"), ("ram", "'ram' is no tier"), ("+1:5", "'+1:5' is no tier"),
+            ("ram:0", "'0' in 'ram:0' is not a number of blocks from 1"), ("ram:2:0.5", "'0.5' in 'ram:2:0.5' is not a ratio from 1 to 64"), ("ram:2:NaN", "'NaN' in"),
+        })
+        {
+            var wrong = await CliRun.Of("simulate", trace, "--tiers", tiers);
+            Assert.Equal(2, wrong.ExitCode);
+            Assert.Contains(error, wrong.Error, StringComparison.Ordinal);
+        }
+
+        var both = await CliRun.Of("simulate", trace, "--tiers", "ram:2", "--capacities", "5");
+        Assert.Equal(2, both.ExitCode);
+        Assert.Contains("cannot go with --tiers", both.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Slower_links_and_nodes_that_fail_cost_something()
     {
         var trace = Path.Combine(_directory.Path, "trace.jsonl");
@@ -125,7 +159,7 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Theory]
-    [InlineData("--capacities 10 --nodes 2", "--capacities, --policies and --svg are of one cache; they cannot go with --nodes.")]
+    [InlineData("--capacities 10 --nodes 2", "--capacities, --policies, --tiers and --svg are of one cache; they cannot go with --nodes.")]
     [InlineData("--failures 1", "--failures describes fleets; it needs --nodes.")]
     [InlineData("--capacities 10,0", "--capacities: '0' is not a number of blocks from 1 to 100000000.")]
     [InlineData("--policies lru,clairvoyant", "--policies: 'clairvoyant' is no policy; there are ")]

@@ -1,0 +1,204 @@
+using KvMesh.Engine.Retention;
+using KvMesh.Simulation.Traces;
+
+namespace KvMesh.Simulation.Retention;
+
+/// <summary>
+/// The tiers of one node. RAM is under a policy of the engine; what leaves it is written to disk, or offered to Redis where there is no disk or where the disk is full,
+/// by the engine's rules. A prompt hits the longest prefix of which every block is in some tier, and what was below comes back to RAM. A block of RAM that
+/// has no copy on disk stays while others follow it.
+/// </summary>
+internal sealed class TieredCache
+{
+    private readonly ChainedTrace _trace;
+    private readonly IRetentionPolicy<SimulatedBlock> _policy;
+    private readonly IReadOnlyList<TierRoom> _tiers;
+    private readonly long[] _hits;
+    private readonly int _ramCapacity;
+    private readonly SimulatedLog? _disk;
+    private readonly RecentBlocks? _redis;
+
+    /// <summary>Blocks that were here once; whether each is in RAM or on disk now, whether it is in RAM, and its uses since it is here.</summary>
+    private readonly SimulatedBlock?[] _blocks;
+    private readonly bool[] _isHere;
+    private readonly bool[] _isInRam;
+    private readonly int[] _uses;
+    private int _inRam;
+
+    /// <param name="trace">The trace.</param>
+    /// <param name="policy">What decides who leaves RAM.</param>
+    /// <param name="tiers">RAM first, then any of disk and Redis in this order.</param>
+    public TieredCache(ChainedTrace trace, IRetentionPolicy<SimulatedBlock> policy, IReadOnlyList<TierRoom> tiers)
+    {
+        _trace = trace;
+        _policy = policy;
+        _tiers = tiers;
+        _hits = new long[tiers.Count];
+        _ramCapacity = tiers[0].Capacity;
+        _disk = tiers.FirstOrDefault(tier => tier.Kind == TierKind.Disk) is { } disk ? new SimulatedLog(trace.DistinctBlocks, disk.Capacity) : null;
+        _redis = tiers.FirstOrDefault(tier => tier.Kind == TierKind.Redis) is { } redis ? new RecentBlocks(redis.Capacity) : null;
+        _blocks = new SimulatedBlock?[trace.DistinctBlocks];
+        _isHere = new bool[trace.DistinctBlocks];
+        _isInRam = new bool[trace.DistinctBlocks];
+        _uses = new int[trace.DistinctBlocks];
+    }
+
+    /// <summary>Hits of each tier, in the order of the tiers.</summary>
+    public IReadOnlyList<long> Hits => _hits;
+
+    public void Serve(int request)
+    {
+        var chain = _trace.ChainOf(request);
+        var time = _trace.Times[request];
+        var held = 0;
+        for (; held < chain.Length && Find(chain[held]) is { } tier; held++)
+        {
+            _hits[IndexOf(tier)]++;
+        }
+
+        for (var index = held - 1; index >= 0; index--)
+        {
+            if (_isInRam[chain[index]])
+            {
+                _policy.Touch(_blocks[chain[index]]!, time);
+                _uses[chain[index]]++;
+            }
+        }
+
+        SimulatedBlock? parent = null;
+        for (var index = 0; index < chain.Length; index++)
+        {
+            var number = chain[index];
+            if (!_isInRam[number])
+            {
+                // What nobody had used before, and what Redis had, has yet to show that it is asked for again.
+                var wasBelow = index < held;
+                Admit(number, parent, time, lowInterest: wasBelow && _uses[number] == 0);
+                _uses[number] += wasBelow ? 1 : 0;
+            }
+
+            parent = _blocks[number];
+        }
+
+        MakeRoom();
+    }
+
+    private TierKind? Find(int number) =>
+        _isInRam[number] ? TierKind.Ram : _disk?.Holds(number) == true ? TierKind.Disk : _redis?.Use(number) == true ? TierKind.Redis : null;
+
+    private int IndexOf(TierKind kind)
+    {
+        var index = 0;
+        while (_tiers[index].Kind != kind)
+        {
+            index++;
+        }
+
+        return index;
+    }
+
+    private void Admit(int number, SimulatedBlock? parent, long time, bool lowInterest)
+    {
+        if (_blocks[number] is not { } block)
+        {
+            block = _blocks[number] = new SimulatedBlock(number, parent);
+        }
+        else if (!_isHere[number])
+        {
+            block.Join();
+        }
+
+        _isHere[number] = true;
+        _policy.Add(block, time, lowInterest);
+        _isInRam[number] = true;
+        _inRam++;
+        _disk?.NoteRedundant(number, isRedundant: true);
+    }
+
+    private void MakeRoom()
+    {
+        while (_inRam > _ramCapacity)
+        {
+            var victim = _policy.NextVictim(block => Judge(block, mustWrite: false)) ?? _policy.NextVictim(block => Judge(block, mustWrite: true))
+                ?? throw new InvalidOperationException($"{_policy.GetType().Name} gives up none of {_inRam} blocks, of which none is in use");
+            _policy.Remove(victim);
+            _isInRam[victim.Number] = false;
+            _inRam--;
+            _disk?.NoteRedundant(victim.Number, isRedundant: false);
+            if (_disk?.Holds(victim.Number) != true)
+            {
+                Forget(victim.Number);
+            }
+        }
+    }
+
+    /// <summary>
+    /// A node copies what is about to leave before it leaves: who is proposed is written down first where it may be, or where nobody else may leave, since all that are
+    /// not on disk are followed by some that are.
+    /// </summary>
+    private VictimVerdict Judge(SimulatedBlock block, bool mustWrite)
+    {
+        var number = block.Number;
+        if (_disk is not null && !_disk.Holds(number) && (mustWrite || !_disk.IsFull || _uses[number] > 0))
+        {
+            _disk.Write(number, _uses[number], other => _isInRam[other], other => _uses[other], Forget);
+            _disk.NoteRedundant(number, isRedundant: true);
+        }
+
+        if (_disk?.Holds(number) == true)
+        {
+            return VictimVerdict.Take;
+        }
+
+        if (block.HasChildren)
+        {
+            return VictimVerdict.HasChildren;
+        }
+
+        _redis?.Keep(number);
+        return VictimVerdict.Take;
+    }
+
+    /// <summary>Neither RAM nor disk has the block any more.</summary>
+    private void Forget(int number)
+    {
+        _blocks[number]!.Leave();
+        _isHere[number] = false;
+        _uses[number] = 0;
+    }
+
+    /// <summary>So many blocks, the longest unused of which leaves for another: Redis with <c>allkeys-lru</c>.</summary>
+    private sealed class RecentBlocks(int capacity)
+    {
+        private readonly LinkedList<int> _oldestFirst = new();
+        private readonly Dictionary<int, LinkedListNode<int>> _nodes = [];
+
+        public bool Use(int block)
+        {
+            if (!_nodes.TryGetValue(block, out var node))
+            {
+                return false;
+            }
+
+            _oldestFirst.Remove(node);
+            _oldestFirst.AddLast(node);
+            return true;
+        }
+
+        public void Keep(int block)
+        {
+            if (Use(block))
+            {
+                return;
+            }
+
+            if (_nodes.Count == capacity)
+            {
+                _nodes.Remove(_oldestFirst.First!.Value);
+                _oldestFirst.RemoveFirst();
+            }
+
+            _nodes.Add(block, _oldestFirst.AddLast(block));
+        }
+    }
+}
