@@ -33,7 +33,7 @@ public abstract class LinkedBlock<T> : Retained<T>
         _parent?._firstChild = (T)this;
     }
 
-    /// <summary>It leaves: its parent forgets it.</summary>
+    /// <summary>It leaves: its parent forgets it. Nothing happens if it has left.</summary>
     public void Leave()
     {
         _nextSibling?._previousSibling = _previousSibling;
@@ -41,9 +41,9 @@ public abstract class LinkedBlock<T> : Retained<T>
         {
             _previousSibling._nextSibling = _nextSibling;
         }
-        else
+        else if (ReferenceEquals(_parent?._firstChild, this))
         {
-            _parent?._firstChild = _nextSibling;
+            _parent!._firstChild = _nextSibling;
         }
 
         _nextSibling = _previousSibling = null;
