@@ -26,7 +26,7 @@ internal static class MeshOptionsRules
 
         if (mesh.Control == ControlHost.Orleans)
         {
-            yield return "Mesh:Control is Orleans; this program was built without it. Build it with the property KvMeshOrleans (-p:KvMeshOrleans=true).";
+            yield return "Mesh:Control is Orleans; a program is built for it with the property KvMeshOrleans (-p:KvMeshOrleans=true), and no node starts a silo yet, whatever it was built with. Choose Embedded or Redis.";
         }
 
         if (mesh.Control == ControlHost.Redis && mesh.Redis.Length == 0)
