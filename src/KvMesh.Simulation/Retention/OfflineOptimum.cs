@@ -23,6 +23,18 @@ internal sealed class OfflineOptimum(ChainedTrace trace, int[] nextUses, int cap
 
     public long Hits { get; private set; }
 
+    /// <summary>Hits of the whole trace with room for so many blocks.</summary>
+    public static long HitsOf(ChainedTrace trace, int[] nextUses, int capacity)
+    {
+        var optimum = new OfflineOptimum(trace, nextUses, capacity);
+        for (var request = 0; request < trace.Requests; request++)
+        {
+            optimum.Serve(request);
+        }
+
+        return optimum.Hits;
+    }
+
     /// <summary>For every touch of the trace the request that uses its block next, or <see cref="int.MaxValue"/>.</summary>
     public static int[] NextUses(ChainedTrace trace)
     {

@@ -24,12 +24,12 @@ public static class RetentionStudy
         var optima = new long[capacities.Count];
         var results = new PolicyResult[policies.Count * capacities.Count];
         var parallel = new ParallelOptions { CancellationToken = cancellationToken, MaxDegreeOfParallelism = Environment.ProcessorCount };
-        Parallel.For(0, capacities.Count, parallel, index => optima[index] = Optimum(trace, nextUses, capacities[index]));
+        Parallel.For(0, capacities.Count, parallel, index => optima[index] = OfflineOptimum.HitsOf(trace, nextUses, capacities[index]));
         Parallel.For(0, results.Length, parallel, index => results[index] = Run(
             trace, policies[index / capacities.Count], capacities[index % capacities.Count], optima[index % capacities.Count], time));
         return new RetentionReport(
-            trace.Requests, trace.AskedBlocks, trace.Touches, trace.DistinctBlocks, trace.TenantCount, Ratio(trace, HitsWithoutLimit(trace)),
-            [.. capacities.Zip(optima, (capacity, hits) => new OptimumResult(capacity, hits, Ratio(trace, hits)))], [.. results]);
+            trace.Requests, trace.AskedBlocks, trace.Touches, trace.DistinctBlocks, trace.TenantCount, trace.Ratio(HitsWithoutLimit(trace)),
+            [.. capacities.Zip(optima, (capacity, hits) => new OptimumResult(capacity, hits, trace.Ratio(hits)))], [.. results]);
     }
 
     private static PolicyResult Run(ChainedTrace trace, string policy, int capacity, long optimum, TimeProvider time)
@@ -43,25 +43,12 @@ public static class RetentionStudy
 
         var elapsed = time.GetElapsedTime(start);
         return new PolicyResult(
-            policy, capacity, cache.Hits, Ratio(trace, cache.Hits), Ratio(trace, optimum - cache.Hits), cache.Evictions,
+            policy, capacity, cache.Hits, trace.Ratio(cache.Hits), trace.Ratio(optimum - cache.Hits), cache.Evictions,
             elapsed.TotalNanoseconds / Math.Max(1, trace.Touches));
-    }
-
-    private static long Optimum(ChainedTrace trace, int[] nextUses, int capacity)
-    {
-        var optimum = new OfflineOptimum(trace, nextUses, capacity);
-        for (var request = 0; request < trace.Requests; request++)
-        {
-            optimum.Serve(request);
-        }
-
-        return optimum.Hits;
     }
 
     /// <summary>Every block but its first use.</summary>
     private static long HitsWithoutLimit(ChainedTrace trace) => trace.Touches - trace.DistinctBlocks;
-
-    private static double Ratio(ChainedTrace trace, long hits) => trace.AskedBlocks == 0 ? 0 : (double)hits / trace.AskedBlocks;
 }
 
 /// <summary>What came of a study. Ratios are relative to all blocks that were asked for, partial ones included.</summary>

@@ -20,14 +20,10 @@ public static class TierStudy
         var parallel = new ParallelOptions { CancellationToken = cancellationToken, MaxDegreeOfParallelism = Environment.ProcessorCount };
         Parallel.For(0, results.Length, parallel, index => results[index] = Run(trace, policies[index], tiers));
         var room = (int)Math.Min(int.MaxValue, tiers.Sum(tier => (long)tier.Capacity));
-        var optimum = new OfflineOptimum(trace, OfflineOptimum.NextUses(trace), room);
-        for (var request = 0; request < trace.Requests; request++)
-        {
-            optimum.Serve(request);
-        }
+        var optimum = OfflineOptimum.HitsOf(trace, OfflineOptimum.NextUses(trace), room);
 
         return new TierReport(
-            trace.Requests, trace.AskedBlocks, trace.DistinctBlocks, Ratio(trace, trace.Touches - trace.DistinctBlocks), Ratio(trace, optimum.Hits), [.. tiers], [.. results]);
+            trace.Requests, trace.AskedBlocks, trace.DistinctBlocks, trace.Ratio(trace.Touches - trace.DistinctBlocks), trace.Ratio(optimum), [.. tiers], [.. results]);
     }
 
     /// <summary>Throws unless these are tiers of a node.</summary>
@@ -57,10 +53,8 @@ public static class TierStudy
             cache.Serve(request);
         }
 
-        return new TierResult(policy, Ratio(trace, cache.Hits.Sum()), [.. cache.Hits.Select(hits => Ratio(trace, hits))]);
+        return new TierResult(policy, trace.Ratio(cache.Hits.Sum()), [.. cache.Hits.Select(hits => trace.Ratio(hits))]);
     }
-
-    private static double Ratio(ChainedTrace trace, long hits) => trace.AskedBlocks == 0 ? 0 : (double)hits / trace.AskedBlocks;
 }
 
 /// <summary>What came of a study. Ratios are relative to all blocks that were asked for, partial ones included.</summary>

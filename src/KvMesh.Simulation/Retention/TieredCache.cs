@@ -15,6 +15,8 @@ internal sealed class TieredCache
     private readonly IReadOnlyList<TierRoom> _tiers;
     private readonly long[] _hits;
     private readonly int _ramCapacity;
+    private readonly Func<SimulatedBlock, VictimVerdict> _judge;
+    private readonly Func<SimulatedBlock, VictimVerdict> _judgeOfLastResort;
     private readonly SimulatedLog? _disk;
     private readonly RecentBlocks? _redis;
 
@@ -35,6 +37,8 @@ internal sealed class TieredCache
         _tiers = tiers;
         _hits = new long[tiers.Count];
         _ramCapacity = tiers[0].Capacity;
+        _judge = block => Judge(block, mustWrite: false);
+        _judgeOfLastResort = block => Judge(block, mustWrite: true);
         _disk = tiers.FirstOrDefault(tier => tier.Kind == TierKind.Disk) is { } disk ? new SimulatedLog(trace.DistinctBlocks, disk.Capacity) : null;
         _redis = tiers.FirstOrDefault(tier => tier.Kind == TierKind.Redis) is { } redis ? new RecentBlocks(redis.Capacity) : null;
         _blocks = new SimulatedBlock?[trace.DistinctBlocks];
@@ -119,7 +123,7 @@ internal sealed class TieredCache
     {
         while (_inRam > _ramCapacity)
         {
-            var victim = _policy.NextVictim(block => Judge(block, mustWrite: false)) ?? _policy.NextVictim(block => Judge(block, mustWrite: true))
+            var victim = _policy.NextVictim(_judge) ?? _policy.NextVictim(_judgeOfLastResort)
                 ?? throw new InvalidOperationException($"{_policy.GetType().Name} gives up none of {_inRam} blocks, of which none is in use");
             _policy.Remove(victim);
             _isInRam[victim.Number] = false;

@@ -53,6 +53,9 @@ public sealed class ChainedTrace
     /// <summary>The block before this one in its chain; -1 at the head.</summary>
     internal int ParentOf(int block) => _parents[block];
 
+    /// <summary>Share of the blocks that were asked for.</summary>
+    internal double Ratio(long hits) => AskedBlocks == 0 ? 0 : (double)hits / AskedBlocks;
+
     public static ChainedTrace Of(IReadOnlyList<PromptRequest> requests)
     {
         ArgumentNullException.ThrowIfNull(requests);
