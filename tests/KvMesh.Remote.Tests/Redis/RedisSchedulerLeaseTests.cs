@@ -6,37 +6,12 @@ using KvMesh.TestKit.Coordination;
 
 namespace KvMesh.Remote.Tests.Redis;
 
-public sealed class RedisSchedulerLeaseTests(RedisFixture redis) : SchedulerLeaseContract, IClassFixture<RedisFixture>, IAsyncDisposable
+public sealed class RedisSchedulerLeaseTests(RedisFixture redis) : SharedSchedulerLeaseContract, IClassFixture<RedisFixture>, IAsyncDisposable
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(1);
 
     private readonly string _cluster = $"c{Guid.NewGuid():n}";
     private readonly List<RedisLink> _links = [];
-
-    [Fact]
-    public async Task One_of_many_holds_it_and_the_others_know_who()
-    {
-        var contenders = Enumerable.Range(0, 8).Select(i => Create($"n{i}", new OrderGate(), TimeSpan.FromHours(1), TimeProvider.System)).ToList();
-
-        var holdings = await Task.WhenAll(contenders.Select(lease => lease.HoldAsync(CancellationToken.None).AsTask()));
-
-        var held = Assert.Single(holdings, holding => holding.IsHeld);
-        Assert.All(holdings, holding => Assert.Equal((held.Token, held.Holder), (holding.Token, holding.Holder)));
-    }
-
-    [Fact]
-    public async Task It_runs_out_when_the_holder_says_nothing()
-    {
-        var orders = new OrderGate();
-        var first = await Create("a", orders, TimeSpan.FromMilliseconds(50), TimeProvider.System).HoldAsync(CancellationToken.None);
-        var other = Create("b", orders, TimeSpan.FromMilliseconds(50), TimeProvider.System);
-        LeaseHolding second = default;
-
-        await Eventually.Holds(async () => (second = await other.HoldAsync(CancellationToken.None)).IsHeld, "the lease in other hands");
-
-        Assert.True(second.Token > first.Token);
-        Assert.False(orders.Validate(first.Token));
-    }
 
     [Fact]
     public async Task A_lease_that_the_servers_clock_keeps_alive_is_taken_from_a_silent_holder_and_not_from_a_busy_one()
@@ -110,7 +85,7 @@ public sealed class RedisSchedulerLeaseTests(RedisFixture redis) : SchedulerLeas
         }
     }
 
-    protected override ISchedulerLease Create(NodeId self, OrderGate orders) => Create(self.Value, orders, TimeSpan.FromHours(1), TimeProvider.System);
+    protected override ISchedulerLease Create(NodeId self, OrderGate orders, TimeSpan duration) => Create(self.Value, orders, duration, TimeProvider.System);
 
     private RedisSchedulerLease Create(string id, OrderGate orders, TimeSpan duration, TimeProvider time)
     {
