@@ -5,8 +5,9 @@ namespace KvMesh.Cluster.Placement.Nodes;
 
 /// <summary>
 /// Carries out the orders of the scheduler in office on its node. Blocks come in the order of the keys, so that what is here of a prefix is always
-/// of use, a few at a time; promises before guesses. Orders of another term than the newest are dropped as soon as the node hears of a newer one, from whomever:
-/// nobody would look at them any more. Any thread.
+/// of use, a few at a time; promises before guesses. Blocks for a pin are kept from their arrival until the scheduler has had the time to ask for that: in a small and
+/// busy node they would be gone by then. Orders of another term than the newest are dropped as soon as the node hears of a newer one, from whomever: nobody would
+/// look at them any more. Any thread.
 /// </summary>
 public sealed class OrderExecutor(INodeBlocks blocks, OrderGate gate, BandwidthMeter bandwidth)
 {
@@ -18,6 +19,9 @@ public sealed class OrderExecutor(INodeBlocks blocks, OrderGate gate, BandwidthM
 
     /// <summary>Blocks that are asked for at a time: enough to keep a link busy, and no more than a cancelled order still brings.</summary>
     private const int MaxUnderWay = 8;
+
+    /// <summary>How long a block for a pin is kept without being asked for: many steps of a scheduler, and much less than a pin.</summary>
+    private static readonly TimeSpan KeptOnArrival = TimeSpan.FromMinutes(1);
 
     private readonly Lock _lock = new();
     private readonly Dictionary<long, Order> _orders = [];
@@ -164,7 +168,7 @@ public sealed class OrderExecutor(INodeBlocks blocks, OrderGate gate, BandwidthM
                 }
             }
 
-            if (!blocks.TryFetch(order.Tenant, order.Keys[index], index > 0 ? order.Keys[index - 1] : default, (arrival, bytes) => Arrive(order, arrival, bytes)))
+            if (!blocks.TryFetch(order.Tenant, order.Keys[index], index > 0 ? order.Keys[index - 1] : default, (arrival, bytes) => Arrive(order, index, arrival, bytes)))
             {
                 Settle(order, BlockArrival.Failed, 0);
             }
@@ -185,8 +189,13 @@ public sealed class OrderExecutor(INodeBlocks blocks, OrderGate gate, BandwidthM
         return first;
     }
 
-    private void Arrive(Order order, BlockArrival arrival, long bytes)
+    private void Arrive(Order order, int index, BlockArrival arrival, long bytes)
     {
+        if (order.Kind == OrderKind.RestorePin && arrival != BlockArrival.Failed && blocks.Hold(order.Tenant, order.Keys[index].Span, KeptOnArrival) == BlockHold.Missing)
+        {
+            arrival = BlockArrival.Failed;
+        }
+
         Settle(order, arrival, bytes);
         Pump();
     }

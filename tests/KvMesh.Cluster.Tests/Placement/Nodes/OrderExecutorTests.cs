@@ -35,6 +35,30 @@ public sealed class OrderExecutorTests
         Assert.Equal(1, _executor.Figures.Ended(OrderKind.Replicate, OrderState.Done));
     }
 
+    [Theory]
+    [InlineData(OrderKind.RestorePin, 3)]
+    [InlineData(OrderKind.Replicate, 0)]
+    public void What_comes_for_a_pin_is_kept_from_then_on(OrderKind kind, int kept)
+    {
+        _blocks.Source = static _ => true;
+        _blocks.Put(Keys(1, 1)[0]);
+
+        Give(5, 1, 3, kind);
+
+        Assert.Equal(OrderState.Done, StateOf(5, 1));
+        Assert.Equal(kept, _blocks.Held.Count);
+    }
+
+    [Fact]
+    public void What_came_for_a_pin_and_left_before_it_was_kept_did_not_come()
+    {
+        Give(5, 1, 1, OrderKind.RestorePin);
+        Assert.True(_blocks.Waiting.TryDequeue(out var fetch));
+        fetch.Complete(BlockArrival.Came);
+
+        Assert.Equal(OrderState.Failed, StateOf(5, 1));
+    }
+
     [Fact]
     public void Few_blocks_are_under_way_at_a_time()
     {
