@@ -199,7 +199,7 @@ internal static class RedisTierVerb
                         TableChecksum = ChecksumTable.Seal(_table),
                         Traits = BlockTraits.Content("bench", "1", default),
                     },
-                    Hits = 1,
+                    IsWanted = true,
                 }),
                 number);
         }

@@ -24,9 +24,11 @@ internal static class TierView
         }
 
         table.AddColumn(new TableColumn("together").RightAligned());
+        table.AddColumn(new TableColumn("written to disk\nand Redis").RightAligned());
         foreach (var result in report.Policies)
         {
-            table.AddRow([result.Policy, .. result.TierHitRatios.Select(Formats.Percent), Formats.Percent(result.HitRatio)]);
+            table.AddRow(
+                [result.Policy, .. result.TierHitRatios.Select(Formats.Percent), Formats.Percent(result.HitRatio), $"{Formats.Count(result.DiskWrites)}\n{Formats.Count(result.RedisWrites)}"]);
         }
 
         terminal.Screen.Write(table);

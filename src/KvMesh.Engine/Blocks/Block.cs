@@ -55,6 +55,9 @@ public sealed class Block : Retained<Block>
     /// <summary>Whether blocks that follow this one are here, in any tier.</summary>
     public bool HasChildren => Chain is { Children: > 0 };
 
+    /// <summary>Whether a block follows it that only the disk has: without this one there it could not be hit.</summary>
+    internal bool IsFollowedBelowRam => HasFollower(static follower => follower is { IsOnDisk: true, IsInRam: false });
+
     internal ref readonly KeyBytes KeyBytes => ref _key;
 
     internal Scope Scope { get; }
@@ -138,8 +141,8 @@ public sealed class Block : Retained<Block>
     /// <summary>Whether every tier beyond this node has had its chance to take it.</summary>
     internal bool IsOffered;
 
-    /// <summary>Whether nobody had used it by then.</summary>
-    internal bool WasOfferedUnused;
+    /// <summary>Whether nobody wanted it then.</summary>
+    internal bool WasOfferedUnwanted;
 
     /// <summary>Number of the last drain of uses that took this block; owned by the touch buffer.</summary>
     internal int DrainMark;

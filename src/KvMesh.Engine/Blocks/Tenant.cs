@@ -51,6 +51,9 @@ public sealed class Tenant
     /// <summary>Order in which this tenant's resident blocks leave. Used under the host tier's retention lock.</summary>
     internal IRetentionPolicy<Block> Retention { get; }
 
+    /// <summary>What of this tenant is worth a place below RAM, where that is full.</summary>
+    internal AdmissionBar Admission { get; } = new();
+
     /// <summary>Its raw extents that need not stay; null where no block lies encoded in RAM.</summary>
     internal RawExtents? Raw { get; set; }
 
@@ -68,6 +71,15 @@ public sealed class Tenant
 
     /// <summary>Models and revisions that it has blocks of.</summary>
     internal ScopeTable Scopes { get; }
+
+    /// <summary>One of its blocks is in no tier any more that is this node's, to make room for others.</summary>
+    internal void NoteLeft(Block block)
+    {
+        if (Retention.ExpectedUses(block) is { } expected)
+        {
+            Admission.NoteLeft(expected);
+        }
+    }
 }
 
 /// <summary>Counts of one tenant since the process started, and its bytes now.</summary>

@@ -6,7 +6,7 @@ internal enum ReclaimVerdict
     /// <summary>It goes with its segment.</summary>
     Drop,
 
-    /// <summary>It was used since it was written: copy it to another segment.</summary>
+    /// <summary>It was used since it was written, or is likely to be: copy it to another segment.</summary>
     Keep,
 
     /// <summary>It was promised to stay, and this is its only copy: copy it to another segment, whatever was used.</summary>

@@ -2,8 +2,8 @@ namespace KvMesh.Engine.Disk;
 
 /// <summary>
 /// Empties segments as a whole, in bounded steps: of each live record the engine decides whether it is copied or goes. A segment whose
-/// bytes nobody would miss comes first, else the oldest. At most half of a segment is copied, so that each round frees more than it fills:
-/// one with more that was promised to stay is spared for a while, as long as spared ones are at most half of what files may take. Beyond
+/// bytes nobody would miss comes first, else the oldest. Of a few segments together at most three quarters are copied, and never all of one, so that rounds free
+/// more than they fill: one with more that was promised to stay is spared for a while, as long as spared ones are at most half of what files may take. Beyond
 /// that promises are broken, and counted. One thread at a time.
 /// </summary>
 internal sealed class Reclaimer(
@@ -32,6 +32,10 @@ internal sealed class Reclaimer(
     private long _keepBytes;
     private long _promisedBytes;
 
+    /// <summary>What earlier segments left of their share for later ones; and what was copied from the present one.</summary>
+    private long _creditBytes;
+    private long _copiedBytes;
+
     /// <summary>Whether a segment is half emptied.</summary>
     public bool IsBusy => _source is not null;
 
@@ -46,11 +50,12 @@ internal sealed class Reclaimer(
             _slots = candidate.LiveSlots();
             _list = ReadList(candidate);
             _listPosition = _next = 0;
-            _keepBytes = mayKeep ? candidate.File.Length / 2 : 0;
+            _keepBytes = mayKeep ? MayBeCopied(candidate) : 0;
             _promisedBytes = CountPromised(candidate);
             if (_promisedBytes <= _keepBytes || !TrySpare(candidate))
             {
                 _source = candidate;
+                _copiedBytes = 0;
                 return true;
             }
         }
@@ -82,6 +87,7 @@ internal sealed class Reclaimer(
         DiskCounters.Increment(ref context.Counters.ReclaimedSegments);
         DiskCounters.Add(ref context.Counters.ReclaimedBytes, source.File.Length);
         segments.Retire(source);
+        _creditBytes = Math.Clamp(_creditBytes + ShareOf(source) - _copiedBytes, 0, source.File.Length);
         _source = null;
         _slots = [];
         _list = [];
@@ -138,6 +144,7 @@ internal sealed class Reclaimer(
         }
 
         _keepBytes -= slot.Bytes;
+        _copiedBytes += slot.Bytes;
         DiskCounters.Increment(ref context.Counters.ReadmittedRecords);
         DiskCounters.Add(ref context.Counters.ReadmittedBytes, slot.Bytes);
         if (observer.Moved(record, from, to))
@@ -195,6 +202,11 @@ internal sealed class Reclaimer(
         _listPosition = 0;
         return bytes;
     }
+
+    /// <summary>What of a segment may be copied: its share and what others left, and never so much that nothing is freed.</summary>
+    private long MayBeCopied(Segment segment) => Math.Min(segment.File.Length / 16 * 15, ShareOf(segment) + _creditBytes);
+
+    private static long ShareOf(Segment segment) => segment.File.Length / 4 * 3;
 
     private bool TrySpare(Segment segment)
     {

@@ -73,11 +73,8 @@ public readonly ref struct LeavingBlock
 
     public BlockOrigin Origin { get; init; }
 
-    /// <summary>Uses since it was written; what was never used again is rarely worth keeping.</summary>
-    public uint Hits { get; init; }
-
-    /// <summary>Whether it is promised to somebody: keep it whatever its hits.</summary>
-    public bool IsPinned { get; init; }
+    /// <summary>Whether it is worth being kept: it was used since it was written, is promised to somebody, or is likely to be used.</summary>
+    public bool IsWanted { get; init; }
 
     /// <summary>
     /// Whether the block is still one that clients may see, asked now: a tier that writes down which purges it knows of asks after it has

@@ -51,7 +51,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop, Func<B
         _candidates.Clear();
     }
 
-    /// <summary>Offers everything that was used or is pinned and that no tier below has, for as long as the time lasts. Any thread.</summary>
+    /// <summary>Offers everything that is wanted and that no tier below has, for as long as the time lasts. Any thread.</summary>
     public void OfferAll(IEnumerable<HostTier> hosts, TimeProvider time, TimeSpan limit)
     {
         var startedAt = time.GetTimestamp();
@@ -67,7 +67,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop, Func<B
                 return;
             }
 
-            if (block.IsContent && !block.IsDead && (HitsOf(block) > 0 || IsPinned(block, time)) && MayOffer(block, time))
+            if (block.IsContent && !block.IsDead && IsWanted(block, time) && MayOffer(block, time))
             {
                 OfferWithCompanion(block);
             }
@@ -82,16 +82,17 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop, Func<B
         }
     }
 
-    /// <summary>What nobody had used or pinned when it was offered gets a second chance once somebody has.</summary>
-    private static bool MayOffer(Block block, TimeProvider time) =>
-        !block.IsOffered || (block.WasOfferedUnused && (HitsOf(block) > 0 || IsPinned(block, time)));
+    /// <summary>What nobody wanted when it was offered gets a second chance once somebody does.</summary>
+    private static bool MayOffer(Block block, TimeProvider time) => !block.IsOffered || (block.WasOfferedUnwanted && IsWanted(block, time));
 
-    /// <summary>Whether a pin keeps it. The halves of a pair are kept together.</summary>
-    private static bool IsPinned(Block block, TimeProvider time) =>
-        Volatile.Read(ref MainOf(block).HeldUntil) is var until && until != 0 && until > time.GetUtcNow().ToUnixTimeMilliseconds();
-
-    /// <summary>Uses of a pair are counted on its main half.</summary>
-    private static uint HitsOf(Block block) => MainOf(block).Hits;
+    /// <summary>Whether it was used, a pin keeps it or it is likely to be used. The halves of a pair are kept together, and uses are counted on its main half.</summary>
+    private static bool IsWanted(Block block, TimeProvider time)
+    {
+        var main = MainOf(block);
+        return main.Hits > 0
+            || (Volatile.Read(ref main.HeldUntil) is var until && until != 0 && until > time.GetUtcNow().ToUnixTimeMilliseconds())
+            || (main.Tenant.Retention.ExpectedUses(main) is { } expected && main.Tenant.Admission.IsWorthAWrite(expected));
+    }
 
     private static Block MainOf(Block block) => block.IsCompanion && Volatile.Read(ref block.Companion) is { } main ? main : block;
 
@@ -110,8 +111,7 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop, Func<B
             Payload = read.Payload,
             Checksums = read.Checksums,
             Origin = read.Origin,
-            Hits = HitsOf(block),
-            IsPinned = IsPinned(block, far.Time),
+            IsWanted = IsWanted(block, far.Time),
             Source = block,
         };
         var isAsked = false;
@@ -130,8 +130,8 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop, Func<B
             }
         }
 
-        block.WasOfferedUnused = leaving is { Hits: 0, IsPinned: false };
-        block.IsOffered = isAsked && (isDone || block.WasOfferedUnused);
+        block.WasOfferedUnwanted = !leaving.IsWanted;
+        block.IsOffered = isAsked && (isDone || block.WasOfferedUnwanted);
         return isTaken;
     }
 }

@@ -142,6 +142,7 @@ internal sealed class Evictor
         }
 
         Interlocked.Increment(ref _counters.HostDropped);
+        victim.Tenant.NoteLeft(victim);
         _registry.Remove(victim, BlockEventKind.Removed);
         if (victim.UnclaimAndCheckFree(wasResident))
         {

@@ -39,6 +39,7 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     private readonly ulong[] _byAge = new ulong[ReuseHazard.Ages * WordsPerAge];
     private int _orderVersion;
     private long _advanceAt;
+    private long _now;
     private long _askAgainAt;
 
     /// <summary>Whether LRU's order counts now, because its shadow did better.</summary>
@@ -55,6 +56,11 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
         var cells = _hazard.LeastLikelyFirst.ToArray();
         return cells.Append(Newcomers).Append(Spared).Reverse().Append(LowInterest).SelectMany(cell => Queue(cell).NewestFirst());
     }
+
+    /// <summary>What its class has met at this age and later. Null while nothing has been learned, and while LRU's order counts.</summary>
+    public override double? ExpectedUses(T block) => _guard.FollowsLru || !_hazard.IsLearned
+        ? null
+        : _hazard.ExpectedUses(ReuseHazard.CellOf(block.Class) + ReuseHazard.AgeOf(Math.Max(0, Volatile.Read(ref _now) - block.LastUse)));
 
     private protected override int StepsPerBlock => 2;
 
@@ -194,6 +200,7 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     /// <summary>Blocks that have become older go on to the next queue of their class.</summary>
     private void Advance(long now)
     {
+        Volatile.Write(ref _now, now);
         if (now < _advanceAt)
         {
             return;

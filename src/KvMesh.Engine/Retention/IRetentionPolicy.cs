@@ -41,4 +41,10 @@ public interface IRetentionPolicy<T>
 
     /// <summary>Resident blocks from the most to the least valuable, for saving at a clean stop.</summary>
     IEnumerable<T> MostValuableFirst();
+
+    /// <summary>
+    /// Uses that are expected of a block that was here once, from now on and for about as long as it takes until blocks are used again; null when the policy does not
+    /// know. An estimate: the one member that needs no lock.
+    /// </summary>
+    double? ExpectedUses(T block) => null;
 }

@@ -85,6 +85,8 @@ public abstract class QueuedPolicy<T> : IRetentionPolicy<T>
 
     public virtual IEnumerable<T> MostValuableFirst() => _queues.Reverse().SelectMany(queue => queue.NewestFirst());
 
+    public virtual double? ExpectedUses(T block) => null;
+
     /// <summary>Where blocks of a queue go that are in use when their turn comes.</summary>
     private protected virtual RetentionQueue<T> QueueInUse(int number) => _queues[number];
 

@@ -8,6 +8,9 @@ namespace KvMesh.Engine.Retention;
 public abstract class Retained<T>
     where T : Retained<T>
 {
+    /// <summary>Followers of a block that are looked at.</summary>
+    private const int MaxFollowers = 8;
+
     /// <summary>Order of the last use, as the retention policy was told.</summary>
     public long LastUse
     {
@@ -46,6 +49,22 @@ public abstract class Retained<T>
     /// <summary>What is known of it, and whether a block followed it since it is here, as the policy knows them.</summary>
     internal ReuseClass Class;
     internal bool HasFollowers;
+
+    /// <summary>Whether any of the newest blocks that follow this one is such a one. A bounded number is looked at.</summary>
+    public bool HasFollower(Func<T, bool> isSuch)
+    {
+        ArgumentNullException.ThrowIfNull(isSuch);
+        var child = FirstChild;
+        for (var left = MaxFollowers; child is not null && left > 0; child = child.NextSibling, left--)
+        {
+            if (isSuch(child))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>A policy noted a use.</summary>
     protected virtual void OnUsed(long request)

@@ -41,6 +41,7 @@ internal sealed class ReuseHazard
     private readonly double[] _passed = new double[Cells];
     private readonly int[] _order = [.. Enumerable.Range(0, Cells)];
     private readonly int[] _ranks = new int[Cells];
+    private readonly double[] _expected = new double[Cells];
     private readonly bool[] _isSeen = new bool[ReuseClass.Count];
     private int _cells;
     private int _events;
@@ -53,11 +54,17 @@ internal sealed class ReuseHazard
     /// <summary>Cells of all classes that were seen, those first whose blocks are least likely to be used within the horizon.</summary>
     public ReadOnlySpan<int> LeastLikelyFirst => _order.AsSpan(0, _cells);
 
+    /// <summary>Whether anything was seen that an order was made of.</summary>
+    public bool IsLearned => _eventsOfOrder > FirstOrder;
+
     /// <summary>Changes with each new order.</summary>
     public int OrderVersion { get; private set; }
 
     /// <summary>How far ahead a use counts, in ticks: the mean age at which blocks are used again, and less where there is room for a short while only.</summary>
-    public double HorizonTicks => Math.Min(HorizonOfLru * _turnover.Ticks, _countOfAges > 0 ? _sumOfAges / _countOfAges : Ends[Ages / 2]);
+    public double HorizonTicks => Math.Min(HorizonOfLru * _turnover.Ticks, MeanAgeTicks);
+
+    /// <summary>The mean age at which blocks are used again.</summary>
+    private double MeanAgeTicks => _countOfAges > 0 ? _sumOfAges / _countOfAges : Ends[Ages / 2];
 
     public static long EndOf(int age) => Ends[age];
 
@@ -72,6 +79,9 @@ internal sealed class ReuseHazard
 
     /// <summary>Place of a cell in that order.</summary>
     public int RankOf(int cell) => _ranks[cell];
+
+    /// <summary>Uses that a block of a cell has met, from there on and within the mean age at which blocks are used again, as of the last order.</summary>
+    public double ExpectedUses(int cell) => Volatile.Read(ref _expected[cell]);
 
     /// <summary>A block is used, or comes in. Of one that was used before its class is known better than who asks may know it.</summary>
     /// <param name="fingerprint">The block.</param>
@@ -174,7 +184,7 @@ internal sealed class ReuseHazard
         _countOfAges /= 2;
     }
 
-    /// <summary>Sorts the cells by the hazard that a block of theirs meets within the horizon.</summary>
+    /// <summary>Sorts the cells by the hazard that a block of theirs meets within the horizon, and notes what is to be expected of each.</summary>
     private void Order()
     {
         _cells = 0;
@@ -212,8 +222,10 @@ internal sealed class ReuseHazard
             for (var age = 0; age < Ages; age++)
             {
                 var from = age == 0 ? 0 : Ends[age - 1];
+                var cell = (number * Ages) + age;
                 likelihoods[_cells] = At(cumulative, from + HorizonTicks) - cumulative[age];
-                _order[_cells++] = (number * Ages) + age;
+                _order[_cells++] = cell;
+                Volatile.Write(ref _expected[cell], At(cumulative, from + MeanAgeTicks) - cumulative[age]);
             }
         }
 

@@ -44,7 +44,7 @@ internal sealed class DiskMover(
             var isFull = IsDiskFull();
             _candidates.Clear();
             host.CollectNextToLeave(
-                _candidates, BlocksPerStep, DepthPerStep, block => NeedsCopy(block) && !block.IsDead && (!isFull || block.Hits > 0));
+                _candidates, BlocksPerStep, DepthPerStep, block => NeedsCopy(block) && !block.IsDead && (!isFull || IsWorthIt(block)));
             _slow.Clear();
             var bytes = 0L;
             foreach (var block in _candidates)
@@ -178,6 +178,13 @@ internal sealed class DiskMover(
         using var read = new BlockRead(null!, block, mustVerify: false);
         return _writer.TryWrite(block, mayEncode);
     }
+
+    /// <summary>
+    /// Whether a block goes to a disk that is full. Where nothing is known of what is used again, the newest drives out the oldest; what only
+    /// the disk has goes on from it.
+    /// </summary>
+    private static bool IsWorthIt(Block block) =>
+        block.Tenant.Retention.ExpectedUses(block) is not { } expected || block.Tenant.Admission.Takes(expected) || block.IsFollowedBelowRam;
 
     private static bool NeedsCopy(Block block) => !block.IsOnDisk || Volatile.Read(ref block.IsExpiryNewer);
 

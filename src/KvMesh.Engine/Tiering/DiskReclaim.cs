@@ -6,8 +6,8 @@ using KvMesh.Engine.Events;
 namespace KvMesh.Engine.Tiering;
 
 /// <summary>
-/// Decides what stays when a disk segment is given up: what was promised to stay, and what was used since it was written. Called by one
-/// thread at a time.
+/// Decides what stays when a disk segment is given up: what was promised to stay, what was used since it was written, and what is likely to be used.
+/// Called by one thread at a time.
 /// </summary>
 internal sealed class DiskReclaim(BlockRegistry registry, TenantTable tenants, TimeProvider time) : IDiskReclaimObserver
 {
@@ -60,7 +60,7 @@ internal sealed class DiskReclaim(BlockRegistry registry, TenantTable tenants, T
             return ReclaimVerdict.Promised;
         }
 
-        return mayKeep && hits > record.Hits && !block.IsInRam ? ReclaimVerdict.Keep : ReclaimVerdict.Drop;
+        return mayKeep && !block.IsInRam && (hits > record.Hits || IsWorthItsPlace(block)) ? ReclaimVerdict.Keep : ReclaimVerdict.Drop;
     }
 
     public bool Moved(in DiskRecord record, DiskLocation from, DiskLocation to) =>
@@ -70,11 +70,14 @@ internal sealed class DiskReclaim(BlockRegistry registry, TenantTable tenants, T
     {
         if (Find(record) is { } block && block.TryMoveOnDisk(location, default) && !block.IsInRam)
         {
+            block.Tenant.NoteLeft(block);
             registry.Remove(block, BlockEventKind.Removed);
         }
 
         LetGo();
     }
+
+    private static bool IsWorthItsPlace(Block block) => block.Tenant.Retention.ExpectedUses(block) is { } expected && block.Tenant.Admission.Keeps(expected);
 
     private void LetGo()
     {

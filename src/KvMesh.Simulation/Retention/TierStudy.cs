@@ -53,7 +53,7 @@ public static class TierStudy
             cache.Serve(request);
         }
 
-        return new TierResult(policy, trace.Ratio(cache.Hits.Sum()), [.. cache.Hits.Select(hits => trace.Ratio(hits))]);
+        return new TierResult(policy, trace.Ratio(cache.Hits.Sum()), [.. cache.Hits.Select(hits => trace.Ratio(hits))], cache.DiskWrites, cache.RedisWrites);
     }
 }
 
@@ -66,4 +66,6 @@ public sealed record TierReport(
 /// <summary>One policy.</summary>
 /// <param name="HitRatio">Of all tiers together.</param>
 /// <param name="TierHitRatios">Of each tier: the fastest that had the block counts.</param>
-public sealed record TierResult(string Policy, double HitRatio, ImmutableArray<double> TierHitRatios);
+/// <param name="DiskWrites">Blocks written to disk, those included that were written anew because their place was given up.</param>
+/// <param name="RedisWrites">Blocks written to Redis.</param>
+public sealed record TierResult(string Policy, double HitRatio, ImmutableArray<double> TierHitRatios, long DiskWrites, long RedisWrites);

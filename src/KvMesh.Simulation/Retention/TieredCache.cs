@@ -4,11 +4,11 @@ using KvMesh.Simulation.Traces;
 namespace KvMesh.Simulation.Retention;
 
 /// <summary>
-/// The tiers of one node. RAM is under a policy of the engine; what leaves it is written to disk, or offered to Redis where there is no disk or where the disk is full,
+/// The tiers of one node. RAM is under a policy of the engine; what leaves it is written to disk, and offered to Redis where there is no disk or where the disk is full,
 /// by the engine's rules. A prompt hits the longest prefix of which every block is in some tier, and what was below comes back to RAM. A block of RAM that
 /// has no copy on disk stays while others follow it.
 /// </summary>
-internal sealed class TieredCache
+internal sealed class TieredCache : SimulatedLog.IOwner
 {
     private readonly ChainedTrace _trace;
     private readonly IRetentionPolicy<SimulatedBlock> _policy;
@@ -19,6 +19,7 @@ internal sealed class TieredCache
     private readonly Func<SimulatedBlock, VictimVerdict> _judgeOfLastResort;
     private readonly SimulatedLog? _disk;
     private readonly RecentBlocks? _redis;
+    private readonly AdmissionBar _bar = new();
 
     /// <summary>Blocks that were here once; whether each is in RAM or on disk now, whether it is in RAM, and its uses since it is here.</summary>
     private readonly SimulatedBlock?[] _blocks;
@@ -39,7 +40,7 @@ internal sealed class TieredCache
         _ramCapacity = tiers[0].Capacity;
         _judge = block => Judge(block, mustWrite: false);
         _judgeOfLastResort = block => Judge(block, mustWrite: true);
-        _disk = tiers.FirstOrDefault(tier => tier.Kind == TierKind.Disk) is { } disk ? new SimulatedLog(trace.DistinctBlocks, disk.Capacity) : null;
+        _disk = tiers.FirstOrDefault(tier => tier.Kind == TierKind.Disk) is { } disk ? new SimulatedLog(trace.DistinctBlocks, disk.Capacity, this) : null;
         _redis = tiers.FirstOrDefault(tier => tier.Kind == TierKind.Redis) is { } redis ? new RecentBlocks(redis.Capacity) : null;
         _blocks = new SimulatedBlock?[trace.DistinctBlocks];
         _isHere = new bool[trace.DistinctBlocks];
@@ -49,6 +50,20 @@ internal sealed class TieredCache
 
     /// <summary>Hits of each tier, in the order of the tiers.</summary>
     public IReadOnlyList<long> Hits => _hits;
+
+    /// <summary>Blocks written to disk, those written anew included.</summary>
+    public long DiskWrites => _disk?.Written ?? 0;
+
+    /// <summary>Blocks written to Redis.</summary>
+    public long RedisWrites => _redis?.Written ?? 0;
+
+    bool SimulatedLog.IOwner.IsInRam(int block) => _isInRam[block];
+
+    int SimulatedLog.IOwner.HitsOf(int block) => _uses[block];
+
+    bool SimulatedLog.IOwner.IsWorthItsPlace(int block) => _policy.ExpectedUses(_blocks[block]!) is { } expected && _bar.Keeps(expected);
+
+    void SimulatedLog.IOwner.Forget(int block) => Forget(block);
 
     public void Serve(int request)
     {
@@ -143,30 +158,44 @@ internal sealed class TieredCache
     private VictimVerdict Judge(SimulatedBlock block, bool mustWrite)
     {
         var number = block.Number;
-        if (_disk is not null && !_disk.Holds(number) && (mustWrite || !_disk.IsFull || _uses[number] > 0))
+        if (_disk is not null && !_disk.Holds(number) && (mustWrite || !_disk.IsFull || IsWorthIt(block)))
         {
-            _disk.Write(number, _uses[number], other => _isInRam[other], other => _uses[other], Forget);
+            _disk.Write(number);
             _disk.NoteRedundant(number, isRedundant: true);
         }
 
-        if (_disk?.Holds(number) == true)
-        {
-            return VictimVerdict.Take;
-        }
-
-        if (block.HasChildren)
+        if (block.HasChildren && _disk?.Holds(number) != true)
         {
             return VictimVerdict.HasChildren;
         }
 
-        _redis?.Keep(number);
+        if (_redis is not null && _disk?.IsFull != false && IsWanted(block))
+        {
+            _redis.Keep(number);
+        }
+
         return VictimVerdict.Take;
     }
+
+    /// <summary>Whether a disk that is full takes it.</summary>
+    private bool IsWorthIt(SimulatedBlock block) =>
+        _policy.ExpectedUses(block) is not { } expected || _bar.Takes(expected)
+            || block.HasFollower(follower => !_isInRam[follower.Number] && _disk!.Holds(follower.Number));
+
+    /// <summary>Whether Redis takes it.</summary>
+    private bool IsWanted(SimulatedBlock block) =>
+        _uses[block.Number] > 0 || (_policy.ExpectedUses(block) is { } expected && _bar.IsWorthAWrite(expected));
 
     /// <summary>Neither RAM nor disk has the block any more.</summary>
     private void Forget(int number)
     {
-        _blocks[number]!.Leave();
+        var block = _blocks[number]!;
+        if (_policy.ExpectedUses(block) is { } expected)
+        {
+            _bar.NoteLeft(expected);
+        }
+
+        block.Leave();
         _isHere[number] = false;
         _uses[number] = 0;
     }
@@ -176,6 +205,8 @@ internal sealed class TieredCache
     {
         private readonly LinkedList<int> _oldestFirst = new();
         private readonly Dictionary<int, LinkedListNode<int>> _nodes = [];
+
+        public long Written { get; private set; }
 
         public bool Use(int block)
         {
@@ -203,6 +234,7 @@ internal sealed class TieredCache
             }
 
             _nodes.Add(block, _oldestFirst.AddLast(block));
+            Written++;
         }
     }
 }

@@ -28,7 +28,7 @@ internal sealed class RedisBlockWriter(
     /// <summary>As <see cref="IBlockTier.Offer"/>.</summary>
     public bool Offer(in LeavingBlock block)
     {
-        if (block.Hits == 0 && !block.IsPinned)
+        if (!block.IsWanted)
         {
             Interlocked.Increment(ref metrics.Skipped);
             return false;

@@ -61,13 +61,13 @@ internal sealed class TierNode : IDisposable
         options.ConnectDeadline = options.Deadline = options.MatchDeadline = TimeSpan.FromSeconds(2);
 
     /// <summary>Puts a block here and offers it to the tier.</summary>
-    public bool Store(byte[] key, byte[] payload, byte[]? parent = null, uint hits = 1, Tenant? tenant = null)
+    public bool Store(byte[] key, byte[] payload, byte[]? parent = null, bool isWanted = true, Tenant? tenant = null)
     {
         _engine.Put(key, payload, BlockTraits.Content("model", "1", parent), default, tenant);
-        return Offer(key, hits, tenant);
+        return Offer(key, isWanted, tenant);
     }
 
-    public bool Offer(byte[] key, uint hits = 1, Tenant? tenant = null, bool isPinned = false)
+    public bool Offer(byte[] key, bool isWanted = true, Tenant? tenant = null)
     {
         Assert.True(Engine.TryRead(tenant ?? Tenant, key, ReadIntent.Inspect, out var read), "the block is not here");
         using (read)
@@ -79,8 +79,7 @@ internal sealed class TierNode : IDisposable
                 Payload = read.Payload,
                 Checksums = read.Checksums,
                 Origin = read.Origin,
-                Hits = hits,
-                IsPinned = isPinned,
+                IsWanted = isWanted,
             });
         }
     }
