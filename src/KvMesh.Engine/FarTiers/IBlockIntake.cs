@@ -73,7 +73,7 @@ public readonly ref struct LeavingBlock
 
     public BlockOrigin Origin { get; init; }
 
-    /// <summary>Whether it is worth being kept: it was used since it was written, is promised to somebody, or is likely to be used.</summary>
+    /// <summary>Whether it is worth being kept: it was used since it was written, is promised to somebody, or is not known to be unlikely to be used.</summary>
     public bool IsWanted { get; init; }
 
     /// <summary>

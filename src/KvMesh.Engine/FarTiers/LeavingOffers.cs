@@ -85,13 +85,16 @@ internal sealed class LeavingOffers(FarLookup far, Func<bool> isLastStop, Func<B
     /// <summary>What nobody wanted when it was offered gets a second chance once somebody does.</summary>
     private static bool MayOffer(Block block, TimeProvider time) => !block.IsOffered || (block.WasOfferedUnwanted && IsWanted(block, time));
 
-    /// <summary>Whether it was used, a pin keeps it or it is likely to be used. The halves of a pair are kept together, and uses are counted on its main half.</summary>
+    /// <summary>
+    /// Whether it was used, a pin keeps it or, as far as anything is known of that, it is likely to be used. The halves of a pair are kept together, and uses are
+    /// counted on its main half.
+    /// </summary>
     private static bool IsWanted(Block block, TimeProvider time)
     {
         var main = MainOf(block);
         return main.Hits > 0
             || (Volatile.Read(ref main.HeldUntil) is var until && until != 0 && until > time.GetUtcNow().ToUnixTimeMilliseconds())
-            || (main.Tenant.Retention.ExpectedUses(main) is { } expected && main.Tenant.Admission.IsWorthAWrite(expected));
+            || main.Tenant.Retention.ExpectedUses(main) is not { } expected || main.Tenant.Admission.IsWorthAWrite(expected);
     }
 
     private static Block MainOf(Block block) => block.IsCompanion && Volatile.Read(ref block.Companion) is { } main ? main : block;

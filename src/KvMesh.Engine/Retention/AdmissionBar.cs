@@ -1,11 +1,14 @@
 namespace KvMesh.Engine.Retention;
 
 /// <summary>
-/// What a tier below memory takes and keeps when it is full: a block that is likelier to be used again than those that were given up for good lately. Any thread; of
-/// two changes at the same moment one may be lost, since a mean of a thousand has no use for it.
+/// What tiers below memory take and keep: what is likelier to be used again than blocks that were given up for good lately, in measures that depend on the tier. Any
+/// thread; of two changes at the same moment one may be lost, which a mean of a thousand does not notice.
 /// </summary>
 public sealed class AdmissionBar
 {
+    /// <summary>A block that is expected to be used less often is not worth a write, however little else there is to write.</summary>
+    public const double LeastUses = 1.0 / 256;
+
     /// <summary>Weight of the newest in the mean.</summary>
     private const double WeightOfNewest = 1.0 / 1024;
 
@@ -16,27 +19,27 @@ public sealed class AdmissionBar
     /// A tier of which is not known how full it is takes what has at least this part of the uses that are expected of those that went: to compute a block anew costs
     /// many times as much as to write it.
     /// </summary>
-    private const double WrittenAbove = 0.25;
+    private const double WrittenAbove = 0.125;
 
-    private double _mean = double.NaN;
+    private double _mean;
 
-    /// <summary>Whether a block is worth its place in a full tier.</summary>
+    /// <summary>Whether a block is worth a place in a full tier.</summary>
     /// <param name="expectedUses">Uses that the policy expects of it (<see cref="IRetentionPolicy{T}.ExpectedUses"/>).</param>
-    public bool Takes(double expectedUses) => !(expectedUses < Volatile.Read(ref _mean));
+    public bool Takes(double expectedUses) => expectedUses >= Math.Max(LeastUses, Volatile.Read(ref _mean));
 
     /// <summary>Whether a block whose place in a full tier is given up is worth another there.</summary>
     /// <param name="expectedUses">Uses that the policy expects of it.</param>
-    public bool Keeps(double expectedUses) => expectedUses > KeptAbove * Volatile.Read(ref _mean);
+    public bool Keeps(double expectedUses) => expectedUses >= Math.Max(LeastUses, KeptAbove * Volatile.Read(ref _mean));
 
     /// <summary>Whether a block is worth being written to a tier of which is not known how full it is.</summary>
     /// <param name="expectedUses">Uses that the policy expects of it.</param>
-    public bool IsWorthAWrite(double expectedUses) => !(expectedUses < WrittenAbove * Volatile.Read(ref _mean));
+    public bool IsWorthAWrite(double expectedUses) => expectedUses >= Math.Max(LeastUses, WrittenAbove * Volatile.Read(ref _mean));
 
-    /// <summary>A block that was in no other tier was given up.</summary>
+    /// <summary>A block was given up that is in no other tier of this node.</summary>
     /// <param name="expectedUses">Uses that the policy expected of it.</param>
     public void NoteLeft(double expectedUses)
     {
         var mean = Volatile.Read(ref _mean);
-        Volatile.Write(ref _mean, double.IsNaN(mean) ? expectedUses : mean + (WeightOfNewest * (expectedUses - mean)));
+        Volatile.Write(ref _mean, mean + (WeightOfNewest * (expectedUses - mean)));
     }
 }

@@ -158,7 +158,8 @@ internal sealed class TieredCache : SimulatedLog.IOwner
     private VictimVerdict Judge(SimulatedBlock block, bool mustWrite)
     {
         var number = block.Number;
-        if (_disk is not null && !_disk.Holds(number) && (mustWrite || !_disk.IsFull || IsWorthIt(block)))
+        var isLastStop = _disk?.IsFull != false;
+        if (_disk is not null && !_disk.Holds(number) && (mustWrite || !isLastStop || IsWorthIt(block)))
         {
             _disk.Write(number);
             _disk.NoteRedundant(number, isRedundant: true);
@@ -169,7 +170,7 @@ internal sealed class TieredCache : SimulatedLog.IOwner
             return VictimVerdict.HasChildren;
         }
 
-        if (_redis is not null && _disk?.IsFull != false && IsWanted(block))
+        if (_redis is not null && isLastStop && IsWanted(block))
         {
             _redis.Keep(number);
         }
@@ -184,7 +185,7 @@ internal sealed class TieredCache : SimulatedLog.IOwner
 
     /// <summary>Whether Redis takes it.</summary>
     private bool IsWanted(SimulatedBlock block) =>
-        _uses[block.Number] > 0 || (_policy.ExpectedUses(block) is { } expected && _bar.IsWorthAWrite(expected));
+        _uses[block.Number] > 0 || _policy.ExpectedUses(block) is not { } expected || _bar.IsWorthAWrite(expected);
 
     /// <summary>Neither RAM nor disk has the block any more.</summary>
     private void Forget(int number)

@@ -1,6 +1,7 @@
 using System.Text;
 using KvMesh.Engine.Blocks;
 using KvMesh.Engine.FarTiers;
+using KvMesh.Engine.Retention;
 using KvMesh.TestKit;
 using KvMesh.TestKit.FarTiers;
 
@@ -14,18 +15,64 @@ public sealed class OfferLeavingTests
     private readonly MemoryTier _tier = new() { TakesOffers = true };
 
     [Fact]
-    public void What_was_used_is_offered_and_what_nobody_used_is_not()
+    public void Where_nothing_is_known_all_is_offered()
     {
         using var engine = Open(_tier);
-        Put(engine, "used", "idle", "used too");
-        Use(engine, "used", "used too");
+        Put(engine, "used", "idle");
+        Use(engine, "used");
 
         engine.Engine.OfferLeaving(Enough);
 
         Assert.True(_tier.Has("used"u8));
-        Assert.True(_tier.Has("used too"u8));
-        Assert.False(_tier.Has("idle"u8));
+        Assert.True(_tier.Has("idle"u8));
         Assert.Equal(2, engine.Engine.Snapshot().FarTiers[0].Offered);
+    }
+
+    [Fact]
+    public void Where_single_prompts_never_come_back_what_was_used_or_is_pinned_is_offered_and_what_goes_on_where_others_did()
+    {
+        var clock = new SimulatedClock();
+        using var engine = new TestEngine(
+            options =>
+            {
+                options.ArenaBytes = 24 << 20;
+                options.Retention = RetentionKind.Hazard;
+                options.FarTiers.ShortestDeadline = options.FarTiers.LongestDeadline = Enough;
+            },
+            time: clock);
+
+        // Fifty sessions come back once a second each, a block longer, and between them prompts that nobody asks for again.
+        const int Requests = 3000;
+        for (var request = 0; request < Requests; request++)
+        {
+            clock.Advance(TimeSpan.FromMilliseconds(20));
+            Serve(engine, $"session {request % 50}", 1 + (request / 50));
+            Serve(engine, $"once {request}", 8);
+        }
+
+        Put(engine, "idle", "used", "pinned", "pinned once");
+        Use(engine, "used");
+        foreach (var key in (string[])["pinned", "pinned once"])
+        {
+            Assert.Equal(HoldStatus.Held, engine.Engine.TryHold(engine.Tenant, Encoding.ASCII.GetBytes(key), TimeSpan.FromHours(1)));
+        }
+
+        engine.Engine.Release(engine.Tenant, "pinned once"u8);
+        engine.Engine.AttachTier(_tier);
+        engine.Engine.OfferLeaving(Enough);
+
+        // Nobody has used the newest block of a session yet.
+        Assert.True(_tier.Has(Encoding.ASCII.GetBytes($"session {(Requests - 1) % 50}, {(Requests - 1) / 50}")));
+        Assert.True(_tier.Has("used"u8));
+        Assert.True(_tier.Has("pinned"u8));
+        Assert.False(_tier.Has("pinned once"u8));
+        Assert.False(_tier.Has("idle"u8));
+        Assert.False(_tier.Has(Encoding.ASCII.GetBytes($"once {Requests - 1}, 7")));
+
+        // It gets another chance when it is wanted.
+        Use(engine, "idle");
+        engine.Engine.OfferLeaving(Enough);
+        Assert.True(_tier.Has("idle"u8));
     }
 
     [Fact]
@@ -117,6 +164,22 @@ public sealed class OfferLeavingTests
 
     private static void Put(TestEngine engine, params string[] keys) =>
         Assert.All(keys, key => Assert.Equal(SealStatus.Sealed, engine.PutContent(Encoding.ASCII.GetBytes(key), TestBytes.Payload(seed: key.Length, bytes: 1_000))));
+
+    /// <summary>Uses what is there of a chain, and puts the rest.</summary>
+    private static void Serve(TestEngine engine, string name, int blocks)
+    {
+        byte[] parent = [];
+        for (var index = 0; index < blocks; index++)
+        {
+            var key = Encoding.ASCII.GetBytes($"{name}, {index}");
+            if (engine.Get(key) is null)
+            {
+                Assert.Equal(SealStatus.Sealed, engine.PutContent(key, TestBytes.Payload(seed: index, bytes: 100), parent));
+            }
+
+            parent = key;
+        }
+    }
 
     private static void Use(TestEngine engine, params string[] keys) => Assert.All(keys, key => Assert.NotNull(engine.Get(Encoding.ASCII.GetBytes(key))));
 

@@ -112,6 +112,31 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
     }
 
     [Fact]
+    public void Expects_uses_of_what_came_back_before_and_next_to_none_of_what_never_does()
+    {
+        var policy = Create();
+        var cache = SessionsAmongSinglePrompts(policy);
+        var session = cache.Blocks.Values.First(block => block.Id >= FirstSession);
+        cache.Serve(Chain(1ul << 40, 4));
+
+        Assert.InRange(policy.ExpectedUses(session)!.Value, 0.5, double.MaxValue);
+        Assert.InRange(policy.ExpectedUses(cache.Blocks[1ul << 40])!.Value, 0, 0.05);
+    }
+
+    [Fact]
+    public void Expects_nothing_while_nothing_has_been_learned()
+    {
+        var policy = Create();
+        var cache = new ChainCache(policy, 100);
+        for (var request = 0ul; request < 100; request++)
+        {
+            cache.Serve(Chain(request % 10 * 10, 5));
+        }
+
+        Assert.All(cache.Blocks.Values, block => Assert.Null(policy.ExpectedUses(block)));
+    }
+
+    [Fact]
     public void What_has_just_come_in_is_spared_even_where_nothing_like_it_ever_comes_back()
     {
         var cache = SessionsAmongSinglePrompts();
@@ -205,9 +230,9 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
     private const ulong FirstSession = 1_000_000;
 
     /// <summary>Sixty sessions of five blocks that come back all the time, and between them prompts of four blocks that never do: the policy knows by now.</summary>
-    private ChainCache SessionsAmongSinglePrompts()
+    private ChainCache SessionsAmongSinglePrompts(IRetentionPolicy<ChainBlock>? policy = null)
     {
-        var cache = new ChainCache(Create(), 320);
+        var cache = new ChainCache(policy ?? Create(), 320);
         for (var request = 0ul; request < 3000; request++)
         {
             cache.Serve(Chain(FirstSession + (request % 60 * 100), 5));

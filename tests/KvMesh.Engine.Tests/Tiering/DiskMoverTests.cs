@@ -32,6 +32,21 @@ public sealed class DiskMoverTests
     }
 
     [Fact]
+    public void While_nothing_is_known_of_what_is_used_again_the_newest_drives_out_the_oldest_of_a_full_disk()
+    {
+        using var engine = Open(diskBytes: 16 << 20);
+        for (var index = 0; index < 600; index++)
+        {
+            engine.PutContent(KeyOf(index), TestBytes.Payload(index, PayloadBytes));
+            Eventually.HoldsBlocking(() => IsCleanAhead(engine), "the demoter to keep up");
+        }
+
+        // The arena has room for 60 of them, and the disk for 250: nobody used any.
+        Assert.Null(engine.Get(KeyOf(0)));
+        Assert.InRange(Enumerable.Range(400, 130).Count(index => engine.Get(KeyOf(index)) is not null), 120, 130);
+    }
+
+    [Fact]
     public void Readers_who_drive_each_others_blocks_out_of_RAM_get_every_block()
     {
         const int Blocks = 100;
@@ -193,10 +208,10 @@ public sealed class DiskMoverTests
         }
     }
 
-    private static TestEngine Open() => new(options =>
+    private static TestEngine Open(long diskBytes = 64 << 20) => new(options =>
     {
         options.ArenaBytes = 4 << 20;
-        options.Disk.CapacityBytes = 64 << 20;
+        options.Disk.CapacityBytes = diskBytes;
     });
 
     private static byte[] KeyOf(int index) => BitConverter.GetBytes(index);

@@ -65,14 +65,14 @@ public sealed class RedisBlockTierBehaviourTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Only_what_was_used_again_or_pinned_is_kept()
+    public async Task Only_what_is_wanted_is_kept()
     {
         using var node = new TierNode(_server.Address);
-        Assert.False(node.Store(TierNode.Key(1), [1], hits: 0));
+        Assert.False(node.Store(TierNode.Key(1), [1], isWanted: false));
         Assert.Empty(await _server.KeysAsync());
         Assert.Equal(1, node.Metrics.Skipped);
 
-        Assert.True(node.Offer(TierNode.Key(1), hits: 0, isPinned: true));
+        Assert.True(node.Offer(TierNode.Key(1)));
         Assert.Equal(1, node.Metrics.Written);
         Assert.NotEmpty(await _server.KeysAsync());
     }

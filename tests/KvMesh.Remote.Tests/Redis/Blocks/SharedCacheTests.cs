@@ -29,14 +29,14 @@ public sealed class SharedCacheTests : IAsyncLifetime
                 Assert.Equal(Payload(index), first.Test.Get(TierNode.Key(1, index)));
             }
 
-            // What comes after is never used again: it fills RAM, so that the reused blocks are next to leave.
+            // What comes after fills RAM, so that these are next to leave.
             var filler = 0;
             for (; filler < Filler; filler++)
             {
                 first.Test.PutContent(TierNode.Key(2, filler), Payload(1000 + filler));
             }
 
-            await Eventually.Holds(() => first.Metrics.Written == Reused, "reused blocks go to Redis");
+            await Eventually.Holds(() => first.Metrics.Written >= Reused, "blocks go to Redis");
             await Eventually.Holds(
                 () =>
                 {
@@ -56,8 +56,6 @@ public sealed class SharedCacheTests : IAsyncLifetime
             {
                 Assert.Equal(Payload(index), second.Read(TierNode.Key(1, index)));
             }
-
-            Assert.Equal(0, second.Match(2, 1));
         }
 
         using var restarted = Open();
