@@ -40,27 +40,37 @@ internal static class SimulateCommand
             HelpName = "ram:n,disk:n:r,redis:n:r",
             CustomParser = TierList.Parse,
         };
+        var hazards = new Option<bool>("--hazard-table")
+        {
+            Description = $"Also print what {SimulatedPolicies.Hazard} has learned at the end of the trace: for each class of blocks the chance of reuse by age.",
+        };
         var picture = new Option<FileInfo>("--svg") { Description = "Also draw hit ratios over capacities into this file.", HelpName = "file" };
         var fleets = new SimulateFleets();
         var json = CliOption.Json();
         var command = new Command("simulate", "Run a trace over simulated caches: what each retention policy hits at each capacity, and what is possible. With --nodes over fleets.")
         {
-            trace, capacities, policies, tiers, picture,
+            trace, capacities, policies, tiers, hazards, picture,
         };
         fleets.AddTo(command);
         command.Add(json);
         command.SetAction((parse, cancellationToken) =>
         {
             var areFleets = fleets.AreAsked(parse);
-            if (areFleets && AnyIsAsked(parse, capacities, policies, tiers, picture))
+            if (areFleets && AnyIsAsked(parse, capacities, policies, tiers, hazards, picture))
             {
-                throw new CommandException(ExitCode.Usage, "--capacities, --policies, --tiers and --svg are of one cache; they cannot go with --nodes.");
+                throw new CommandException(ExitCode.Usage, "--capacities, --policies, --tiers, --hazard-table and --svg are of one cache; they cannot go with --nodes.");
             }
 
             var rooms = parse.GetValue(tiers) ?? [];
-            if (rooms.Length > 0 && AnyIsAsked(parse, capacities, picture))
+            if (rooms.Length > 0 && AnyIsAsked(parse, capacities, hazards, picture))
             {
-                throw new CommandException(ExitCode.Usage, "--capacities and --svg are of one tier; they cannot go with --tiers.");
+                throw new CommandException(ExitCode.Usage, "--capacities, --hazard-table and --svg are of one tier; they cannot go with --tiers.");
+            }
+
+            if (parse.GetValue(hazards) && !parse.GetValue(policies)!.Contains(SimulatedPolicies.Hazard))
+            {
+                throw new CommandException(
+                    ExitCode.Usage, $"--hazard-table is what {SimulatedPolicies.Hazard} has learned; --policies is '{string.Join(',', parse.GetValue(policies)!)}' and must name it.");
             }
 
             var requests = ReplayCommand.Load(parse.GetRequiredValue(trace));
@@ -76,7 +86,7 @@ internal static class SimulateCommand
             {
                 var chained = ChainedTrace.Of(requests);
                 var sizes = parse.GetResult(capacities) is { Implicit: false } ? parse.GetValue(capacities)! : DefaultCapacities(chained);
-                var report = RetentionStudy.Run(chained, parse.GetValue(policies)!, sizes, time, cancellationToken);
+                var report = RetentionStudy.Run(chained, parse.GetValue(policies)!, sizes, parse.GetValue(hazards), time, cancellationToken);
                 if (parse.GetValue(picture) is { } file)
                 {
                     Save(file, RetentionPicture.Draw(report));
@@ -91,6 +101,7 @@ internal static class SimulateCommand
             "kvmesh simulate conversation.jsonl                                    every policy at capacities up to the whole trace",
             "kvmesh simulate conversation.jsonl --capacities 1000,10000 --json     two capacities, for a script",
             "kvmesh simulate conversation.jsonl --svg hits.svg                     a picture besides",
+            "kvmesh simulate conversation.jsonl --capacities 10000 --hazard-table  what the default policy learned of it",
             "kvmesh trace --seed 7 > trace.jsonl && kvmesh simulate trace.jsonl    a trace of our own making",
             "kvmesh simulate conversation.jsonl --tiers ram:5000,disk:50000:2      what disk adds, with blocks at half their size",
             "kvmesh simulate conversation.jsonl --nodes 4,16 --total-blocks 50000  fleets of one total memory",

@@ -37,5 +37,12 @@ internal static class RetentionView
             $"{Formats.Count(report.Requests)} requests ask for {Formats.Count(report.AskedBlocks)} blocks, {Formats.Count(report.DistinctBlocks)} different full ones; a cache without limit hits {Formats.Percent(report.InfiniteHitRatio)}.");
         var cost = policies.Select(policy => $"{policy} {report.Policies.Where(result => result.Policy == policy).Average(result => result.NanosecondsPerTouch):0} ns");
         terminal.Out.WriteLine($"Optimum: Belady's rule with bypass, a parent never before its child. A touch cost: {string.Join(", ", cost)}.");
+        foreach (var result in report.Policies)
+        {
+            if (result.Learned is { } learned)
+            {
+                HazardView.Write(terminal, result.Capacity, learned);
+            }
+        }
     }
 }

@@ -45,6 +45,9 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
     /// <summary>Whether LRU's order counts now, because its shadow did better.</summary>
     public bool FollowsLru => _guard.FollowsLru;
 
+    /// <summary>What was learned until now, for people: in time proportional to classes and ages, and it changes nothing.</summary>
+    public LearnedReuse Learned() => _hazard.Learned(FollowsLru);
+
     public override IEnumerable<T> LeastValuableFirst()
     {
         var cells = _hazard.LeastLikelyFirst.ToArray();

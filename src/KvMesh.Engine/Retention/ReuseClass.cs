@@ -20,8 +20,23 @@ internal readonly record struct ReuseClass(byte Turn, byte Uses, byte Gap)
 
     public const int Count = (MaxTurn + 1) * PerTurn;
 
+    /// <summary>All classes by their number.</summary>
+    public static IEnumerable<ReuseClass> All =>
+        from turn in Enumerable.Range(0, MaxTurn + 1)
+        from uses in Enumerable.Range(0, MaxUses + 1)
+        from gap in Enumerable.Range(0, Gaps)
+        select new ReuseClass((byte)turn, (byte)uses, (byte)gap);
+
     /// <summary>Its place among the classes: those of a turn are neighbours, and among them those of as many uses.</summary>
     public int Number => (Turn * PerTurn) + (Uses * PerUses) + Gap;
+
+    /// <summary>The interval of <see cref="GapOf"/>: from so much on, and less than so much; null where there were no two uses, or without limit.</summary>
+    public (TimeSpan? From, TimeSpan? To) GapBounds => Gap switch
+    {
+        0 => (null, null),
+        1 => (TimeSpan.Zero, TimeSpan.FromSeconds(1)),
+        _ => (TimeSpan.FromSeconds(1 << (3 * (Gap - 2))), Gap == Gaps - 1 ? null : TimeSpan.FromSeconds(1 << (3 * (Gap - 1)))),
+    };
 
     /// <summary>A block that comes in.</summary>
     public static ReuseClass Of(int turn, int gap) => new((byte)Math.Min(turn, MaxTurn), 0, (byte)gap);

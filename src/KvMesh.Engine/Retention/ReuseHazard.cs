@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Numerics;
 
 namespace KvMesh.Engine.Retention;
@@ -149,6 +150,27 @@ internal sealed class ReuseHazard
         return ages;
     }
 
+    /// <summary>What was learned until now, for people: it changes nothing.</summary>
+    public LearnedReuse Learned(bool followsLru)
+    {
+        var chances = new double[Cells];
+        EstimateAll(chances);
+        var classes = ReuseClass.All.Where(reuseClass => _isSeen[reuseClass.Number]).Select(reuseClass => Learned(reuseClass, chances));
+        return new LearnedReuse(HorizonTicks / TimeSpan.TicksPerSecond, _followed.OneIn, followsLru, [.. classes]);
+    }
+
+    private LearnedClass Learned(ReuseClass reuseClass, double[] chances)
+    {
+        var first = CellOf(reuseClass);
+        var cumulative = new double[Ages + 1];
+        Accumulate(chances.AsSpan(first, Ages), cumulative);
+        var ages = Enumerable.Range(0, Ages).Select(age => new LearnedAge(
+            age == Ages - 1 ? null : (double)Ends[age] / TimeSpan.TicksPerSecond, _used[first + age] + _passed[first + age], _used[first + age], chances[first + age],
+            1 - Math.Exp(-Ahead(cumulative, age, HorizonTicks)))).ToImmutableArray();
+        var (from, to) = reuseClass.GapBounds;
+        return new LearnedClass(reuseClass.Turn, reuseClass.Uses, from?.TotalSeconds, to?.TotalSeconds, ages[0].Touches, ages.Sum(age => age.Reuses), ages);
+    }
+
     private void Learn(in FollowedUse followed, long place, long now)
     {
         var ticks = Math.Max(0, now - followed.At);
@@ -188,14 +210,58 @@ internal sealed class ReuseHazard
     private void Order()
     {
         _cells = 0;
+        Span<double> chances = stackalloc double[Cells];
+        Span<double> cumulative = stackalloc double[Ages + 1];
+        Span<double> likelihoods = stackalloc double[Cells];
+        EstimateAll(chances);
+        for (var number = 0; number < ReuseClass.Count; number++)
+        {
+            if (!_isSeen[number])
+            {
+                continue;
+            }
+
+            Accumulate(chances.Slice(number * Ages, Ages), cumulative);
+            for (var age = 0; age < Ages; age++)
+            {
+                var cell = (number * Ages) + age;
+                likelihoods[_cells] = Ahead(cumulative, age, HorizonTicks);
+                _order[_cells++] = cell;
+                Volatile.Write(ref _expected[cell], Ahead(cumulative, age, MeanAgeTicks));
+            }
+        }
+
+        likelihoods[.._cells].Sort(_order.AsSpan(0, _cells));
+        for (var rank = 0; rank < _cells; rank++)
+        {
+            _ranks[_order[rank]] = rank;
+        }
+
+        OrderVersion++;
+    }
+
+    /// <summary>The hazard that a block meets from age 0 to the end of each age.</summary>
+    private static void Accumulate(ReadOnlySpan<double> chances, Span<double> cumulative)
+    {
+        cumulative[0] = 0;
+        for (var age = 0; age < Ages; age++)
+        {
+            cumulative[age + 1] = cumulative[age] - Math.Log(1 - Math.Min(chances[age], 0.999999));
+        }
+    }
+
+    /// <summary>The hazard that a block which reached an age meets within so many ticks.</summary>
+    private static double Ahead(ReadOnlySpan<double> cumulative, int age, double ticks) =>
+        At(cumulative, (age == 0 ? 0 : Ends[age - 1]) + ticks) - cumulative[age];
+
+    /// <summary>For each class that was seen, and each age, the chance that a block of it is used before it passes that age.</summary>
+    private void EstimateAll(Span<double> chances)
+    {
         Span<double> ofAll = stackalloc double[Ages];
         Span<double> ofTurn = stackalloc double[Ages];
         Span<double> ofUses = stackalloc double[Ages];
-        Span<double> own = stackalloc double[Ages];
-        Span<double> cumulative = stackalloc double[Ages + 1];
-        Span<double> likelihoods = stackalloc double[Cells];
-        own.Clear();
-        Estimate(0, ReuseClass.Count, own, ofAll);
+        ofUses.Clear();
+        Estimate(0, ReuseClass.Count, ofUses, ofAll);
         for (var number = 0; number < ReuseClass.Count; number++)
         {
             if (number % ReuseClass.PerTurn == 0)
@@ -208,34 +274,11 @@ internal sealed class ReuseHazard
                 Estimate(number, ReuseClass.PerUses, ofTurn, ofUses);
             }
 
-            if (!_isSeen[number])
+            if (_isSeen[number])
             {
-                continue;
-            }
-
-            Estimate(number, 1, ofUses, own);
-            for (var age = 0; age < Ages; age++)
-            {
-                cumulative[age + 1] = cumulative[age] - Math.Log(1 - Math.Min(own[age], 0.999999));
-            }
-
-            for (var age = 0; age < Ages; age++)
-            {
-                var from = age == 0 ? 0 : Ends[age - 1];
-                var cell = (number * Ages) + age;
-                likelihoods[_cells] = At(cumulative, from + HorizonTicks) - cumulative[age];
-                _order[_cells++] = cell;
-                Volatile.Write(ref _expected[cell], At(cumulative, from + MeanAgeTicks) - cumulative[age]);
+                Estimate(number, 1, ofUses, chances.Slice(number * Ages, Ages));
             }
         }
-
-        likelihoods[.._cells].Sort(_order.AsSpan(0, _cells));
-        for (var rank = 0; rank < _cells; rank++)
-        {
-            _ranks[_order[rank]] = rank;
-        }
-
-        OrderVersion++;
     }
 
     /// <summary>

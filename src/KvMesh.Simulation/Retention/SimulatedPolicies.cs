@@ -7,6 +7,7 @@ namespace KvMesh.Simulation.Retention;
 public static class SimulatedPolicies
 {
     public const string Lru = "lru";
+    public const string Hazard = "hazard";
 
     private static readonly FrozenDictionary<string, RetentionKind> Kinds =
         Enum.GetValues<RetentionKind>().ToFrozenDictionary(kind => kind.ToString().ToLowerInvariant(), StringComparer.OrdinalIgnoreCase);

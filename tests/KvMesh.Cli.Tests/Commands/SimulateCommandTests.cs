@@ -53,6 +53,31 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Prints_what_the_default_policy_has_learned()
+    {
+        var trace = Path.Combine(_directory.Path, "trace.jsonl");
+        await File.WriteAllLinesAsync(trace, Enumerable.Range(0, 40).Select(
+            request => $$"""{"timestamp": {{request * 1000}}, "input_length": 1024, "output_length": 1, "hash_ids": [0, {{1 + (request % 5)}}]}"""));
+        string[] arguments = ["simulate", trace, "--capacities", "4", "--policies", "lru,hazard"];
+
+        var without = await CliRun.Of([.. arguments, "--json"]);
+        var with = await CliRun.Of([.. arguments, "--json", "--hazard-table"]);
+        var table = await CliRun.Of([.. arguments, "--hazard-table"]);
+
+        Assert.Equal((0, 0, 0), (without.ExitCode, with.ExitCode, table.ExitCode));
+        Assert.DoesNotContain("learned", without.Out, StringComparison.Ordinal);
+        var policies = JsonDocument.Parse(with.Out).RootElement.GetProperty("policies");
+        Assert.False(policies[0].TryGetProperty("learned", out _));
+        var classes = policies[1].GetProperty("learned").GetProperty("classes").EnumerateArray().ToArray();
+
+        // The first block comes back each second, the five others each fifth one: first uses, and those after both.
+        Assert.Equal(74, classes.Sum(row => row.GetProperty("reuses").GetDouble()));
+        Assert.All(classes, row => Assert.Equal(44, row.GetProperty("ages").GetArrayLength()));
+        Assert.Contains("Learned with room for 4 blocks", table.Out, StringComparison.Ordinal);
+        Assert.Contains("touches", table.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Says_what_each_tier_hits_and_names_what_is_wrong_with_one()
     {
         var trace = Path.Combine(_directory.Path, "trace.jsonl");
@@ -159,7 +184,9 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Theory]
-    [InlineData("--capacities 10 --nodes 2", "--capacities, --policies, --tiers and --svg are of one cache; they cannot go with --nodes.")]
+    [InlineData("--capacities 10 --nodes 2", "--capacities, --policies, --tiers, --hazard-table and --svg are of one cache; they cannot go with --nodes.")]
+    [InlineData("--tiers ram:5 --hazard-table", "--capacities, --hazard-table and --svg are of one tier; they cannot go with --tiers.")]
+    [InlineData("--policies lru,arc --hazard-table", "--hazard-table is what hazard has learned; --policies is 'lru,arc' and must name it.")]
     [InlineData("--failures 1", "--failures describes fleets; it needs --nodes.")]
     [InlineData("--capacities 10,0", "--capacities: '0' is not a number of blocks from 1 to 100000000.")]
     [InlineData("--policies lru,clairvoyant", "--policies: 'clairvoyant' is no policy; there are ")]

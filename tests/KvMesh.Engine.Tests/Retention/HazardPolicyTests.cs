@@ -78,6 +78,34 @@ public sealed class HazardPolicyTests : RetentionPolicyContract
     }
 
     [Fact]
+    public void What_was_learned_can_be_read_by_class_and_age_and_reading_changes_nothing()
+    {
+        var hazard = new ReuseHazard();
+        hazard.Use(7, ReuseClass.Of(turn: 1, gap: 0), capacity: 1000, now: 0);
+        hazard.Use(8, ReuseClass.Of(turn: 1, gap: 0), capacity: 1000, now: 0);
+        hazard.Use(7, default, capacity: 1000, now: 5 * TimeSpan.TicksPerSecond);
+        for (var now = 0L; now <= 20 * TimeSpan.TicksPerSecond; now += ReuseHazard.StepTicks)
+        {
+            hazard.Advance(now);
+        }
+
+        var order = (hazard.OrderVersion, hazard.LeastLikelyFirst.ToArray());
+
+        var learned = hazard.Learned(followsLru: false);
+
+        Assert.Equal((5.0, 1L), (learned.HorizonSeconds, learned.OneIn));
+        Assert.Equal([(1, 0, null, null, 2.0, 1.0), (1, 1, 1.0, 8.0, 1.0, 0.0)], learned.Classes.Select(row => (row.Turn, row.Uses, row.GapFromSeconds, row.GapToSeconds, row.Touches, row.Reuses)));
+        var ages = learned.Classes[0].Ages;
+        Assert.Equal((5.12, 2.0, 1.0), Assert.Single(ages, age => age.Reuses > 0) is var used ? (used.UntilSeconds, used.Touches, used.Reuses) : default);
+        Assert.Equal(2 * 19, ages.Take(19).Sum(age => age.Touches));
+        Assert.All(ages, age => Assert.True(age is { Chance: >= 0 and <= 1, ChanceWithinHorizon: >= 0 and <= 1 }, $"{age}"));
+        Assert.True(ages[18].Chance > ages[10].Chance && ages[18].ChanceWithinHorizon > ages[24].ChanceWithinHorizon, string.Join(", ", ages));
+        Assert.Null(ages[^1].UntilSeconds);
+        Assert.Equal(order.OrderVersion, hazard.OrderVersion);
+        Assert.Equal(order.Item2, hazard.LeastLikelyFirst);
+    }
+
+    [Fact]
     public void Looks_no_further_ahead_than_twice_the_time_for_which_lru_would_keep_a_block()
     {
         var hazard = new ReuseHazard();

@@ -44,7 +44,7 @@ public sealed class EngineAgreesTests
     {
         var trace = ChainedTrace.Of(FleetTrace.Generate(new FleetTraceOptions { Requests = 1500, AgentShare = 0.1, Seed = 17 }));
         var name = kind.ToString().ToLowerInvariant();
-        var expected = RetentionStudy.Run(trace, [name], [capacity], TimeProvider.System, default).Policies[0].HitRatio;
+        var expected = RetentionStudy.Run(trace, [name], [capacity], isLearnedWanted: false, TimeProvider.System, default).Policies[0].HitRatio;
 
         Assert.InRange(HitRatioOf(trace, kind, capacity), expected - 0.005, expected + 0.005);
     }

@@ -58,6 +58,23 @@ public sealed class RetentionStudyTests
     }
 
     [Fact]
+    public void What_the_learned_policy_knows_at_the_end_is_told_when_it_is_wanted()
+    {
+        Assert.All(Run().Policies, result => Assert.Null(result.Learned));
+
+        var results = RetentionStudy.Run(Trace, [SimulatedPolicies.Lru, SimulatedPolicies.Hazard], [500], isLearnedWanted: true, TimeProvider.System, default).Policies;
+
+        Assert.Null(results[0].Learned);
+        var learned = results[1].Learned!;
+        Assert.InRange(learned.HorizonSeconds, 0.01, 3600);
+
+        // Every use of the trace was followed, and is of some class; what was used last is still young.
+        Assert.InRange(learned.Classes.Sum(row => row.Touches), Trace.Touches * 0.5, Trace.Touches);
+        Assert.InRange(learned.Classes.Sum(row => row.Reuses), Trace.Touches * 0.2, Trace.Touches - Trace.DistinctBlocks);
+        Assert.All(learned.Classes, row => Assert.Equal(row.Reuses, row.Ages.Sum(age => age.Reuses), 6));
+    }
+
+    [Fact]
     public void A_policy_that_does_not_exist_is_named()
     {
         var failure = Assert.Throws<ArgumentException>(() => SimulatedPolicies.Create("clairvoyant"));
@@ -67,5 +84,5 @@ public sealed class RetentionStudyTests
     }
 
     private static RetentionReport Run() =>
-        RetentionStudy.Run(Trace, SimulatedPolicies.Names, Capacities, TimeProvider.System, CancellationToken.None);
+        RetentionStudy.Run(Trace, SimulatedPolicies.Names, Capacities, isLearnedWanted: false, TimeProvider.System, CancellationToken.None);
 }

@@ -11,7 +11,7 @@ public sealed class TierStudyTests
     [Fact]
     public void Ram_alone_hits_what_one_cache_hits()
     {
-        var alone = RetentionStudy.Run(Trace, SimulatedPolicies.Names, [500], TimeProvider.System, default);
+        var alone = RetentionStudy.Run(Trace, SimulatedPolicies.Names, [500], isLearnedWanted: false, TimeProvider.System, default);
         var tiers = TierStudy.Run(Trace, SimulatedPolicies.Names, [new TierRoom(TierKind.Ram, 500, 1)], default);
 
         Assert.Equal(alone.Policies.Select(result => result.HitRatio), tiers.Policies.Select(result => result.HitRatio));
@@ -51,7 +51,7 @@ public sealed class TierStudyTests
     [InlineData("hazard", 300, 5000)]
     public void Ram_and_disk_are_worth_about_one_cache_of_that_size(string policy, int ram, int disk)
     {
-        var one = RetentionStudy.Run(Trace, [policy], [ram + disk], TimeProvider.System, default).Policies.Single();
+        var one = RetentionStudy.Run(Trace, [policy], [ram + disk], isLearnedWanted: false, TimeProvider.System, default).Policies.Single();
         var tiers = TierStudy.Run(Trace, [policy], [new TierRoom(TierKind.Ram, ram, 1), new TierRoom(TierKind.Disk, disk, 1)], default).Policies.Single();
 
         Assert.InRange(tiers.HitRatio, one.HitRatio - 0.015, 1);
