@@ -2,7 +2,7 @@ namespace KvMesh.Simulation.Traces;
 
 /// <summary>
 /// Generates what a fleet is asked, so that retention can be judged without recorded traces: chats whose users come back, agents that take many steps
-/// and send out others, documents that are read once. Prompts grow by tokens, and only blocks that are full keep their identity.
+/// and send out others, documents that are read once; scans, and phases after which all is other. Prompts grow by tokens, and only blocks that are full keep their identity.
 /// Deterministic for its options.
 /// </summary>
 public sealed class FleetTrace
@@ -26,6 +26,11 @@ public sealed class FleetTrace
     private readonly double[] _tenantWeights;
     private readonly double[] _systemWeights;
     private readonly TenantPrompts[] _tenants;
+
+    /// <summary>What changes of phase draw from, so that all else is drawn alike with them and without.</summary>
+    private readonly Random _phaseRandom;
+    private readonly Queue<int> _phases;
+    private int _phase;
     private ulong _nextId;
     private long _order;
     private double _nextArrival;
@@ -38,6 +43,12 @@ public sealed class FleetTrace
         _systemWeights = CumulativeZipf(options.SystemPrompts, options.Skew);
         _tenants = [.. Enumerable.Range(0, options.Tenants).Select(NewTenant)];
         _nextArrival = Exponential(1 / options.SessionsPerSecond);
+        _phaseRandom = new Random(~options.Seed);
+        _phases = new Queue<int>(options.PhasesAtSeconds.Order());
+        foreach (var seconds in options.ScansAtSeconds)
+        {
+            Enqueue(new Session(SessionKind.Scan, tenant: 0, depth: 0) { Tokens = options.ScanTokens }, seconds);
+        }
     }
 
     /// <exception cref="ArgumentOutOfRangeException">An option is outside of its limits.</exception>
@@ -57,8 +68,28 @@ public sealed class FleetTrace
 
     private PromptRequest Next()
     {
+        while (true)
+        {
+            var (session, seconds) = NextTurn();
+            EnterPhase(seconds);
+            if (session.Kind == SessionKind.Scan)
+            {
+                return Scan(session, seconds);
+            }
+
+            if (session.Phase == _phase || !IsEndedByPhase())
+            {
+                session.Phase = _phase;
+                return Ask(session, seconds);
+            }
+        }
+    }
+
+    private (Session Session, double Seconds) NextTurn()
+    {
         while (!_waiting.TryPeek(out _, out var first) || _nextArrival <= first.Seconds)
         {
+            EnterPhase(_nextArrival);
             if (_waiting.Count < MaxWaiting)
             {
                 Enqueue(Begin(_nextArrival), _nextArrival);
@@ -68,22 +99,56 @@ public sealed class FleetTrace
         }
 
         _waiting.TryDequeue(out var session, out var now);
-        return Ask(session!, now.Seconds);
+        return (session!, now.Seconds);
     }
 
-    private PromptRequest Ask(Session session, double seconds)
+    /// <summary>Time goes on: phases that have begun since replace system prompts.</summary>
+    private void EnterPhase(double seconds)
     {
-        var answer = Length(_options.AnswerTokens);
+        while (_phases.TryPeek(out var begin) && begin <= seconds)
+        {
+            _phases.Dequeue();
+            _phase++;
+            for (var tenant = 0; tenant < _tenants.Length; tenant++)
+            {
+                _tenants[tenant].Replace(prompt => IsEndedByPhase() ? NewSystemPrompt(tenant, _phaseRandom) : prompt);
+            }
+        }
+    }
+
+    private bool IsEndedByPhase() => _phaseRandom.NextDouble() < _options.PhaseShare;
+
+    /// <summary>The next prompt of a scan: new from its first token on, and never seen again.</summary>
+    private PromptRequest Scan(Session scan, double seconds)
+    {
+        scan.Blocks.Clear();
+        scan.Turn++;
+        if (scan.Turn < _options.ScanPrompts)
+        {
+            Enqueue(scan, seconds + (1 / _options.ScanPromptsPerSecond));
+        }
+
+        return NewRequest(scan, seconds, answer: 1);
+    }
+
+    private PromptRequest NewRequest(Session session, double seconds, int answer)
+    {
         var full = session.Tokens / MooncakeTrace.TokensPerBlock;
         FillTo(session, full);
         var hasTail = session.Tokens % MooncakeTrace.TokensPerBlock != 0;
         ulong[] ids = hasTail ? [.. session.Blocks, _nextId++] : [.. session.Blocks];
-        var request = new PromptRequest((long)(seconds * 1000), ids, full)
+        return new PromptRequest((long)(seconds * 1000), ids, full)
         {
             Tenant = _options.Tenants == 1 ? "" : $"tenant-{session.Tenant}",
             InputTokens = session.Tokens,
             OutputTokens = answer,
         };
+    }
+
+    private PromptRequest Ask(Session session, double seconds)
+    {
+        var answer = Length(_options.AnswerTokens);
+        var request = NewRequest(session, seconds, answer);
         session.Turn++;
         switch (session.Kind)
         {
@@ -116,7 +181,7 @@ public sealed class FleetTrace
         {
             for (var forks = _random.Next(2, 5); forks > 0; forks--)
             {
-                var fork = new Session(SessionKind.Agent, session.Tenant, session.Depth + 1) { Tokens = session.Tokens };
+                var fork = new Session(SessionKind.Agent, session.Tenant, session.Depth + 1) { Tokens = session.Tokens, Phase = session.Phase };
                 fork.Blocks.AddRange(session.Blocks);
                 Grow(fork, answer + Length(_options.TurnTokens), seconds + LogNormal(_options.StepSeconds, TimeSpread));
             }
@@ -156,22 +221,21 @@ public sealed class FleetTrace
             : pick < _options.AgentShare + _options.DocumentShare ? SessionKind.Document
             : SessionKind.Chat;
         var system = _tenants[tenant].At(Pick(_systemWeights), seconds, _options.DriftMinutes * 60, _random);
-        var session = new Session(kind, tenant, depth: 0) { Tokens = system.Tokens };
+        var session = new Session(kind, tenant, depth: 0) { Tokens = system.Tokens, Phase = _phase };
         session.Blocks.AddRange(system.Blocks);
         session.Tokens += Length(kind == SessionKind.Document ? _options.DocumentTokens : _options.FirstTurnTokens);
         session.Tokens = Math.Min(session.Tokens, MaxPromptTokens);
         return session;
     }
 
-    private TenantPrompts NewTenant(int tenant) => new(
-    [
-        .. Enumerable.Range(0, _options.SystemPrompts).Select(_ =>
-        {
-            var prompt = new Session(SessionKind.Chat, tenant, depth: 0) { Tokens = Length(_options.SystemTokens) };
-            FillTo(prompt, prompt.Tokens / MooncakeTrace.TokensPerBlock);
-            return prompt;
-        }),
-    ]);
+    private TenantPrompts NewTenant(int tenant) => new([.. Enumerable.Range(0, _options.SystemPrompts).Select(_ => NewSystemPrompt(tenant, _random))]);
+
+    private Session NewSystemPrompt(int tenant, Random random)
+    {
+        var prompt = new Session(SessionKind.Chat, tenant, depth: 0) { Tokens = Length(_options.SystemTokens, random) };
+        FillTo(prompt, prompt.Tokens / MooncakeTrace.TokensPerBlock);
+        return prompt;
+    }
 
     /// <summary>Gives blocks that have become full their identity, which is theirs from now on.</summary>
     private void FillTo(Session session, int blocks)
@@ -182,11 +246,15 @@ public sealed class FleetTrace
         }
     }
 
-    private int Length(int median) => (int)Math.Clamp(LogNormal(median, LengthSpread), 1, MaxPromptTokens);
+    private int Length(int median) => Length(median, _random);
 
-    private double LogNormal(double median, double spread)
+    private static int Length(int median, Random random) => (int)Math.Clamp(LogNormal(median, LengthSpread, random), 1, MaxPromptTokens);
+
+    private double LogNormal(double median, double spread) => LogNormal(median, spread, _random);
+
+    private static double LogNormal(double median, double spread, Random random)
     {
-        var normal = Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble());
+        var normal = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
         return median * Math.Exp(spread * normal);
     }
 
@@ -211,6 +279,7 @@ public sealed class FleetTrace
         Chat,
         Agent,
         Document,
+        Scan,
     }
 
     /// <summary>What one session has said so far. Blocks that are full have their ids; the rest of the tokens lie behind them.</summary>
@@ -228,6 +297,9 @@ public sealed class FleetTrace
         public int Tokens { get; set; }
 
         public int Turn { get; set; }
+
+        /// <summary>The phase in which it began, or that it has outlived.</summary>
+        public int Phase { get; set; }
     }
 
     /// <summary>A tenant's system prompts in order of popularity, which drifts.</summary>
@@ -244,6 +316,14 @@ public sealed class FleetTrace
             }
 
             return prompts[rank];
+        }
+
+        public void Replace(Func<Session, Session> replacement)
+        {
+            foreach (ref var prompt in prompts.AsSpan())
+            {
+                prompt = replacement(prompt);
+            }
         }
     }
 }

@@ -1,12 +1,18 @@
+using System.Collections.Immutable;
+
 namespace KvMesh.Simulation.Traces;
 
 /// <summary>
-/// Shape of a generated trace: chats, agents and one-shot documents of several tenants. Arrivals and returns are by default those of Mooncake's
+/// Shape of a generated trace: chats, agents and one-shot documents of several tenants; scans and changes of phase if they are asked for. Arrivals and returns are by default those of Mooncake's
 /// published conversation trace (FAST '25): about 200 requests a minute, a third of the first turns continued, half of the returns within
 /// two minutes, nine of ten within ten.
 /// </summary>
 public sealed record FleetTraceOptions
 {
+    /// <summary>Scans, and changes of phase, at most; and the latest second at which one may be.</summary>
+    public const int MaxMoments = 100;
+    public const int MaxSeconds = 1_000_000_000;
+
     /// <summary>Same options, same trace.</summary>
     public int Seed { get; init; } = 1;
 
@@ -67,6 +73,30 @@ public sealed record FleetTraceOptions
     /// <summary>Chance that an agent, at a step, sends out two to four others that begin with all it knows.</summary>
     public double ForkChance { get; init; } = 0.01;
 
+    /// <summary>
+    /// Seconds of the trace at which a scan begins: a flood of prompts of one tenant, one after the other, of which each is new from its first token on and never
+    /// comes again, as a batch job or an index of documents sends them. Up to 100 of them; empty: no scans.
+    /// </summary>
+    public ImmutableArray<int> ScansAtSeconds { get; init; } = [];
+
+    /// <summary>Prompts of a scan, 1 to 1,000,000. They count among <see cref="Requests"/>.</summary>
+    public int ScanPrompts { get; init; } = 500;
+
+    /// <summary>Tokens of each prompt of a scan.</summary>
+    public int ScanTokens { get; init; } = 16_000;
+
+    /// <summary>Prompts of a scan in a second, evenly.</summary>
+    public double ScanPromptsPerSecond { get; init; } = 10;
+
+    /// <summary>
+    /// Seconds of the trace at which a phase ends and another begins: system prompts are new ones, and sessions that wait for their next turn do not go on, each with the
+    /// chance <see cref="PhaseShare"/>. Up to 100 of them; empty: one phase.
+    /// </summary>
+    public ImmutableArray<int> PhasesAtSeconds { get; init; } = [];
+
+    /// <summary>Share of the system prompts and of the sessions that a change of phase ends, 0 to 1.</summary>
+    public double PhaseShare { get; init; } = 1;
+
     /// <exception cref="ArgumentOutOfRangeException">A value is outside of its limits; the message names it.</exception>
     public void Validate()
     {
@@ -89,6 +119,25 @@ public sealed record FleetTraceOptions
         Between(AgentSteps, 1, 1_000, nameof(AgentSteps));
         Between(StepSeconds, 0.001, 1e6, nameof(StepSeconds));
         Between(ForkChance, 0, 0.2, nameof(ForkChance));
+        AllBetween(ScansAtSeconds, nameof(ScansAtSeconds));
+        Between(ScanPrompts, 1, 1_000_000, nameof(ScanPrompts));
+        Between(ScanTokens, 1, 100_000, nameof(ScanTokens));
+        Between(ScanPromptsPerSecond, 0.001, 1e6, nameof(ScanPromptsPerSecond));
+        AllBetween(PhasesAtSeconds, nameof(PhasesAtSeconds));
+        Between(PhaseShare, 0, 1, nameof(PhaseShare));
+    }
+
+    private static void AllBetween(ImmutableArray<int> seconds, string name)
+    {
+        if (seconds.Length > MaxMoments)
+        {
+            throw new ArgumentOutOfRangeException(name, seconds.Length, $"{name} are {seconds.Length}; there may be {MaxMoments} at most.");
+        }
+
+        foreach (var second in seconds)
+        {
+            Between(second, 0, MaxSeconds, name);
+        }
     }
 
     private static void Between(double value, double min, double max, string name)

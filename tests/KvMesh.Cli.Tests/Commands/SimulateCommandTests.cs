@@ -211,6 +211,32 @@ public sealed class SimulateCommandTests : IDisposable
         Assert.Empty(run.Out);
     }
 
+    [Fact]
+    public async Task Scans_and_phases_come_from_the_command_line()
+    {
+        string[] arguments = ["trace", "--requests", "300", "--seed", "5"];
+        var calm = await CliRun.Of(arguments);
+        var scanned = await CliRun.Of([.. arguments, "--scans", "10,20", "--scan-prompts", "20", "--scan-tokens", "777", "--scan-rate", "100"]);
+        var changed = await CliRun.Of([.. arguments, "--phases", "30", "--phase-share", "0.5"]);
+
+        Assert.Equal((0, 0, 0), (calm.ExitCode, scanned.ExitCode, changed.ExitCode));
+        Assert.Equal(40, scanned.Out.Split('\n').Count(line => line.Contains("\"input_length\": 777,", StringComparison.Ordinal)));
+        Assert.NotEqual(calm.Out, changed.Out);
+    }
+
+    [Theory]
+    [InlineData("--scan-tokens 5", "--scan-tokens describes scans; it needs --scans.")]
+    [InlineData("--phase-share 0.5", "--phase-share describes phases; it needs --phases.")]
+    [InlineData("--scans 5,x", "--scans: 'x' is not a number of seconds from 0 to 1000000000.")]
+    public async Task A_scan_or_phase_that_cannot_be_is_refused(string arguments, string expected)
+    {
+        var run = await CliRun.Of(["trace", .. arguments.Split(' ')]);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(expected, run.Error, StringComparison.Ordinal);
+        Assert.Empty(run.Out);
+    }
+
     [Theory]
     [InlineData("0")]
     [InlineData("10,")]

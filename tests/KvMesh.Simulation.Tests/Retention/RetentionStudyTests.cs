@@ -57,6 +57,32 @@ public sealed class RetentionStudyTests
         Assert.Equal(lru.Order(), lru);
     }
 
+    /// <summary>Floods of what never comes again, and moments at which all that was learned of sessions and system prompts is over.</summary>
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public void Scans_and_changes_of_phase_cost_the_default_policy_half_a_point_against_lru_at_most(bool hasScans, bool hasPhases)
+    {
+        var trace = ChainedTrace.Of(FleetTrace.Generate(new FleetTraceOptions
+        {
+            Seed = 11,
+            Requests = 8_000,
+            AgentShare = 0.05,
+            ScansAtSeconds = hasScans ? [300, 1_000, 1_700] : [],
+            PhasesAtSeconds = hasPhases ? [600, 1_200, 1_800] : [],
+        }));
+        int[] capacities = [300, 1_000, 3_000, 10_000, 30_000];
+
+        var results = RetentionStudy.Run(
+            trace, [SimulatedPolicies.Lru, SimulatedPolicies.Hazard], capacities, isLearnedWanted: false, TimeProvider.System, default).Policies;
+
+        foreach (var (lru, hazard) in results.Take(capacities.Length).Zip(results.Skip(capacities.Length)))
+        {
+            Assert.True(hazard.HitRatio > lru.HitRatio - 0.005, $"{lru.Capacity}: {hazard.HitRatio} against {lru.HitRatio}");
+        }
+    }
+
     [Fact]
     public void What_the_learned_policy_knows_at_the_end_is_told_when_it_is_wanted()
     {
