@@ -19,21 +19,25 @@ public sealed record RetentionCost(double NanosecondsPerTouch, double Nanosecond
         ArgumentNullException.ThrowIfNull(time);
         var places = new SimulatedBlock?[trace.DistinctBlocks];
         var before = GC.GetTotalMemory(forceFullCollection: true);
-        var cache = new SimulatedCache(trace, SimulatedPolicies.Create(policy), capacity, places);
-        var (touching, evicting) = (0L, 0L);
+        var cache = new SimulatedCache(trace, SimulatedPolicies.Create(policy), capacity, places) { Time = time };
+        var start = time.GetTimestamp();
         for (var request = 0; request < trace.Requests; request++)
         {
-            var start = time.GetTimestamp();
-            cache.Touch(request);
-            var touched = time.GetTimestamp();
-            cache.MakeRoom();
-            touching += touched - start;
-            evicting += time.GetTimestamp() - touched;
+            cache.Serve(request);
+        }
+
+        var elapsed = time.GetTimestamp() - start;
+
+        // What has left is kept for the simulation's sake alone.
+        foreach (ref var place in places.AsSpan())
+        {
+            place = place is { IsHere: true } ? place : null;
         }
 
         var bytes = GC.GetTotalMemory(forceFullCollection: true) - before;
         var nanoseconds = 1e9 / time.TimestampFrequency;
         return new RetentionCost(
-            touching * nanoseconds / Math.Max(1, trace.Touches), evicting * nanoseconds / Math.Max(1, cache.Evictions), (double)bytes / Math.Max(1, cache.Count));
+            (elapsed - cache.EvictingTicks) * nanoseconds / Math.Max(1, trace.Touches), cache.EvictingTicks * nanoseconds / Math.Max(1, cache.Evictions),
+            (double)bytes / Math.Max(1, cache.Count));
     }
 }

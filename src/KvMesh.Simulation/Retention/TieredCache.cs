@@ -20,6 +20,7 @@ internal sealed class TieredCache : SimulatedLog.IOwner
     private readonly SimulatedLog? _disk;
     private readonly RecentBlocks? _redis;
     private readonly AdmissionBar _bar = new();
+    private readonly NotedUses _noted;
 
     /// <summary>Blocks that were here once; whether each is in RAM or on disk now, whether it is in RAM, and its uses since it is here.</summary>
     private readonly SimulatedBlock?[] _blocks;
@@ -46,6 +47,7 @@ internal sealed class TieredCache : SimulatedLog.IOwner
         _isHere = new bool[trace.DistinctBlocks];
         _isInRam = new bool[trace.DistinctBlocks];
         _uses = new int[trace.DistinctBlocks];
+        _noted = new NotedUses(trace, _blocks, Use);
     }
 
     /// <summary>Hits of each tier, in the order of the tiers.</summary>
@@ -75,21 +77,15 @@ internal sealed class TieredCache : SimulatedLog.IOwner
             _hits[IndexOf(tier)]++;
         }
 
-        for (var index = held - 1; index >= 0; index--)
-        {
-            if (_isInRam[chain[index]])
-            {
-                _policy.Touch(_blocks[chain[index]]!, time);
-                _uses[chain[index]]++;
-            }
-        }
-
+        _noted.Note(request, held);
         SimulatedBlock? parent = null;
         for (var index = 0; index < chain.Length; index++)
         {
             var number = chain[index];
             if (!_isInRam[number])
             {
+                _noted.Tell();
+
                 // What nobody had used before, and what Redis had, has yet to show that it is asked for again.
                 var wasBelow = index < held;
                 Admit(number, parent, time, lowInterest: wasBelow && _uses[number] == 0);
@@ -98,8 +94,15 @@ internal sealed class TieredCache : SimulatedLog.IOwner
 
             parent = _blocks[number];
         }
+    }
 
-        MakeRoom();
+    private void Use(SimulatedBlock block, long number)
+    {
+        if (_isInRam[block.Number])
+        {
+            _policy.Touch(block, number);
+            _uses[block.Number]++;
+        }
     }
 
     private TierKind? Find(int number) =>
@@ -118,6 +121,7 @@ internal sealed class TieredCache : SimulatedLog.IOwner
 
     private void Admit(int number, SimulatedBlock? parent, long time, bool lowInterest)
     {
+        MakeRoom();
         if (_blocks[number] is not { } block)
         {
             block = _blocks[number] = new SimulatedBlock(number, parent);
@@ -128,7 +132,7 @@ internal sealed class TieredCache : SimulatedLog.IOwner
         }
 
         _isHere[number] = true;
-        _policy.Add(block, time, lowInterest);
+        _policy.Add(block, _noted.NextNumber(time), lowInterest);
         _isInRam[number] = true;
         _inRam++;
         _disk?.NoteRedundant(number, isRedundant: true);
@@ -136,7 +140,7 @@ internal sealed class TieredCache : SimulatedLog.IOwner
 
     private void MakeRoom()
     {
-        while (_inRam > _ramCapacity)
+        while (_inRam >= _ramCapacity)
         {
             var victim = _policy.NextVictim(_judge) ?? _policy.NextVictim(_judgeOfLastResort)
                 ?? throw new InvalidOperationException($"{_policy.GetType().Name} gives up none of {_inRam} blocks, of which none is in use");

@@ -8,8 +8,7 @@ namespace KvMesh.Simulation.Tests.Retention;
 public sealed class SimulatedCacheTests
 {
     [Theory]
-    [InlineData(1)]
-    [InlineData(37)]
+    [InlineData(300)]
     [InlineData(500)]
     [InlineData(3000)]
     public void Least_recently_used_hits_what_its_plain_model_hits(int capacity)
@@ -28,6 +27,27 @@ public sealed class SimulatedCacheTests
         var trace = ChainedTrace.Of([Prompt(0, 1, 2, 3), Prompt(1, 9), Prompt(2, 1, 2, 3)]);
 
         Assert.Equal(2, HitsOf(trace, new LruPolicy<SimulatedBlock>(), capacity: 3));
+    }
+
+    /// <summary>With room for two of three blocks, 2 leaves for 3, which is then a block without its parent: what is there of the next prompt is its first block.</summary>
+    [Fact]
+    public void A_prompt_that_is_longer_than_the_room_loses_blocks_while_it_comes_in()
+    {
+        var trace = ChainedTrace.Of([Prompt(0, 1, 2, 3), Prompt(1, 1, 2, 3)]);
+
+        Assert.Equal(1, HitsOf(trace, new LruPolicy<SimulatedBlock>(), capacity: 2));
+    }
+
+    /// <summary>Prompts that are here whole are noted; of their common block the policy is told once, at its latest use, when a block comes in.</summary>
+    [Fact]
+    public void A_policy_is_told_of_uses_before_a_block_comes_in_and_once_of_each_block()
+    {
+        var trace = ChainedTrace.Of([Prompt(0, 1, 2), Prompt(1, 1, 3), Prompt(2, 1, 2), Prompt(3, 1, 3), Prompt(4, 9)]);
+        var policy = new HeadFirst();
+
+        HitsOf(trace, policy, capacity: 10);
+
+        Assert.Equal([0, 1, 2, 0], policy.Touched);
     }
 
     [Fact]
@@ -71,9 +91,9 @@ public sealed class SimulatedCacheTests
 
         public void Add(SimulatedBlock block, long request, bool lowInterest) => _blocks.Add(block);
 
-        public void Touch(SimulatedBlock block, long request)
-        {
-        }
+        public List<int> Touched { get; } = [];
+
+        public void Touch(SimulatedBlock block, long request) => Touched.Add(block.Number);
 
         public void Remove(SimulatedBlock block) => _blocks.Remove(block);
 
