@@ -5,6 +5,7 @@ using KvMesh.Client.Admin;
 using KvMesh.Cluster.Membership;
 using KvMesh.Protocol.Admin;
 using KvMesh.Server.Mesh;
+using KvMesh.Server.Mesh.Silos;
 using KvMesh.Server.Options;
 using KvMesh.TestKit;
 using KvMesh.TestKit.Coordination;
@@ -137,10 +138,55 @@ public sealed class MeshTests : IAsyncLifetime
 
         var errors = Assert.Throws<NodeOptionsException>(() => NodeOptionsReader.Check(options)).Errors;
 
-        foreach (var expected in new[] { "KvMeshOrleans", "Mesh:Cluster", "Mesh:NodeId", "Mesh:KeyFile", "Mesh:HeartbeatInterval" })
+        foreach (var expected in new[] { "Mesh:Control is Orleans", "Mesh:Cluster", "Mesh:NodeId", "Mesh:KeyFile", "Mesh:HeartbeatInterval" })
         {
             Assert.Contains(errors, error => error.Contains(expected, StringComparison.Ordinal));
         }
+    }
+
+    [Fact]
+    public void Orleans_is_for_programs_that_were_built_with_it()
+    {
+        var options = TestNode.Options("/tmp/kvmesh-none");
+        (options.Mesh.Redis, options.Mesh.Control, options.Mesh.Silo.Address) = ("127.0.0.1:6379", ControlHost.Orleans, "127.0.0.1");
+        if (MeshSilo.IsBuilt)
+        {
+            NodeOptionsReader.Check(options);
+            return;
+        }
+
+        var error = Assert.Single(Assert.Throws<NodeOptionsException>(() => NodeOptionsReader.Check(options)).Errors);
+
+        Assert.Contains("-p:KvMeshOrleans=true", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Every_mistake_of_a_silo_is_named_with_value_and_limit()
+    {
+        var options = TestNode.Options("/tmp/kvmesh-none");
+        (options.Mesh.Redis, options.Mesh.Control) = ("127.0.0.1:6379", ControlHost.Orleans);
+        options.Native.Port = 9001;
+        options.Mesh.Silo = new MeshSiloOptions
+        {
+            Address = "0.0.0.0",
+            Port = 9001,
+            GatewayPort = 9001,
+            ClusterId = "A b",
+            Redis = "password=x",
+            ProbeInterval = TimeSpan.FromMilliseconds(1),
+            MissedProbes = 0,
+            ResponseLimit = TimeSpan.FromHours(1),
+        };
+
+        var errors = Assert.Throws<NodeOptionsException>(() => NodeOptionsReader.Check(options)).Errors;
+
+        string[] expected =
+        [
+            "Mesh:Silo:Address is \"0.0.0.0\"", "Mesh:Silo:Port and Mesh:Silo:GatewayPort are both 9001", "Mesh:Silo:Port and Native:Port are both 9001",
+            "Mesh:Silo:GatewayPort and Native:Port are both 9001", "Mesh:Silo:ClusterId is \"A b\"", "Mesh:Silo:Redis cannot be used",
+            "Mesh:Silo:ProbeInterval is 1ms; it must be 100ms to 30s", "Mesh:Silo:MissedProbes is \"0\"; it must be 1 to 100", "Mesh:Silo:ResponseLimit is 3600s; it must be 100ms to 300s",
+        ];
+        Assert.All(expected, text => Assert.Contains(errors, error => error.Contains(text, StringComparison.Ordinal)));
     }
 
     [Theory]

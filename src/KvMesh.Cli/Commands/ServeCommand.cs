@@ -185,7 +185,7 @@ internal static class ServeCommand
 
         public Option<string> Control { get; } = new("--control")
         {
-            Description = "Host of the shared state: embedded, redis or orleans. Default: redis when --redis is given, else embedded.",
+            Description = "Host of the shared state: embedded, redis, or orleans in a program that was built with it. Default: redis when --redis is given, else embedded.",
             HelpName = "host",
         };
 

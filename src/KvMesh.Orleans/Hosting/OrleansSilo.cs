@@ -15,20 +15,29 @@ namespace KvMesh.Orleans.Hosting;
 /// <summary>A silo in this process: the sequences of a cluster are divided among the silos of its nodes.</summary>
 public sealed class OrleansSilo : IAsyncDisposable
 {
-    private readonly IHost _host;
+    /// <summary>For the silo to tell the others that it leaves.</summary>
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(5);
 
-    private OrleansSilo(IHost host, ISequenceStore rows)
+    private readonly IHost _host;
+    private readonly SiloLoss _loss;
+
+    private OrleansSilo(IHost host, SiloLoss loss, ISequenceStore rows)
     {
-        _host = host;
-        Sequences = new OrleansSequenceStore(host.Services.GetRequiredService<IGrainFactory>(), rows);
+        (_host, _loss) = (host, loss);
+        Grains = host.Services.GetRequiredService<IGrainFactory>();
+        Sequences = new OrleansSequenceStore(() => Grains, rows);
     }
 
     /// <summary>The sequences of all silos.</summary>
     public ISequenceStore Sequences { get; }
 
+    /// <summary>Why the cluster lost this silo, once it has. Then it can only be disposed.</summary>
+    public Task<string> Lost => _loss.Reason;
+
+    internal IGrainFactory Grains { get; }
+
     /// <summary>The scheduler's lease of the cluster, as this node asks for it.</summary>
-    public ISchedulerLease LeaseFor(NodeId self, OrderGate orders, TimeSpan duration) =>
-        new OrleansSchedulerLease(_host.Services.GetRequiredService<IGrainFactory>(), self, orders, duration);
+    public ISchedulerLease LeaseFor(NodeId self, OrderGate orders, TimeSpan duration) => new OrleansSchedulerLease(() => Grains, self, orders, duration);
 
     /// <summary>Joins the cluster.</summary>
     /// <param name="rows">Where heads and rows are kept, the same for all silos. Owned by the caller.</param>
@@ -36,6 +45,10 @@ public sealed class OrleansSilo : IAsyncDisposable
         OrleansSiloOptions options, ISequenceStore rows, SequenceRules rules, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        var loss = new SiloLoss();
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = StopLimit);
+        builder.Services.AddSingleton<IHostLifetime, SiloLifetime>();
+        builder.Services.AddSingleton<IFatalErrorHandler>(loss);
         builder.Services.AddSingleton(loggers);
         builder.Services.AddSingleton(rules);
         builder.Services.AddSingleton(time);
@@ -48,18 +61,41 @@ public sealed class OrleansSilo : IAsyncDisposable
         }
         catch
         {
-            host.Dispose();
+            await DisposeAsync(host).ConfigureAwait(false);
             throw;
         }
 
-        return new OrleansSilo(host, rows);
+        return new OrleansSilo(host, loss, rows);
     }
 
     /// <summary>Leaves the cluster; other silos own its sequences from their next command on.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _host.StopAsync(CancellationToken.None).ConfigureAwait(false);
-        _host.Dispose();
+        try
+        {
+            // Whom the others declared dead has nobody to say goodbye to.
+            await _host.StopAsync(new CancellationToken(canceled: Lost.IsCompleted)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // It did not stop in time; the others will find out.
+        }
+        finally
+        {
+            await DisposeAsync(_host).ConfigureAwait(false);
+        }
+    }
+
+    private static async ValueTask DisposeAsync(IHost host)
+    {
+        if (host is IAsyncDisposable disposable)
+        {
+            await disposable.DisposeAsync().ConfigureAwait(false);
+        }
+        else
+        {
+            host.Dispose();
+        }
     }
 
     private static void Configure(ISiloBuilder silo, OrleansSiloOptions options)
@@ -67,7 +103,7 @@ public sealed class OrleansSilo : IAsyncDisposable
         silo.UseRedisClustering(options.Redis);
         silo.AddRedisGrainStorage(SchedulerGrain.Storage, storage => storage.ConfigurationOptions = ConfigurationOptions.Parse(options.Redis));
         silo.Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = (options.Cluster, options.Cluster));
-        silo.ConfigureEndpoints(options.Address, options.Port, gatewayPort: 0);
+        silo.ConfigureEndpoints(options.Address, options.Port, options.GatewayPort);
         silo.Configure<ClusterMembershipOptions>(membership =>
         {
             membership.ProbeTimeout = options.ProbeInterval;

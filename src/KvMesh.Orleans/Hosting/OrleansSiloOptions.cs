@@ -17,6 +17,9 @@ public sealed record OrleansSiloOptions
     /// <summary>Port of the silo for other silos.</summary>
     public required int Port { get; init; }
 
+    /// <summary>Port for clients of the cluster that are no silos. 0: none.</summary>
+    public int GatewayPort { get; init; }
+
     /// <summary>Time between two questions of one silo whether another lives.</summary>
     public TimeSpan ProbeInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 

@@ -4,11 +4,12 @@ using KvMesh.Protocol.Sequences;
 namespace KvMesh.Orleans.Sequences;
 
 /// <summary>Sequences whose heads are owned by grains, one a sequence. Rows are read, and tenants kept, where <paramref name="store"/> keeps them.</summary>
+/// <param name="grains">The grains of the cluster, as the silo of this process reaches them; null: it is in none now.</param>
 /// <param name="store">The store that the grains of all silos write to. Owned by the caller.</param>
-public sealed class OrleansSequenceStore(IGrainFactory grains, ISequenceStore store) : ISequenceStore
+public sealed class OrleansSequenceStore(Func<IGrainFactory?> grains, ISequenceStore store) : ISequenceStore
 {
     public async ValueTask<StoredHead> ReadAsync(SequenceId id, CancellationToken cancellationToken) =>
-        Understand(await AskAsync(GrainOf(id).ReadAsync(), cancellationToken).ConfigureAwait(false), null);
+        Understand(await AskAsync(id, grain => grain.ReadAsync(), cancellationToken).ConfigureAwait(false), null);
 
     public async ValueTask<StoredHead> WriteAsync(SequenceId id, SequenceWrite write, CancellationToken cancellationToken)
     {
@@ -22,7 +23,7 @@ public sealed class OrleansSequenceStore(IGrainFactory grains, ISequenceStore st
             KeepUntil = write.KeepUntil,
             Now = write.Now,
         };
-        return Understand(await AskAsync(GrainOf(id).WriteAsync(step), cancellationToken).ConfigureAwait(false), write.Head);
+        return Understand(await AskAsync(id, grain => grain.WriteAsync(step), cancellationToken).ConfigureAwait(false), write.Head);
     }
 
     public ValueTask<StoredRows> ReadRowsAsync(SequenceId id, ulong rowsId, int first, int count, CancellationToken cancellationToken) =>
@@ -38,14 +39,14 @@ public sealed class OrleansSequenceStore(IGrainFactory grains, ISequenceStore st
 
     public ValueTask<TenantShare> ReportAsync(TenantReport report, CancellationToken cancellationToken) => store.ReportAsync(report, cancellationToken);
 
-    private ISequenceGrain GrainOf(SequenceId id) => grains.GetGrain<ISequenceGrain>(id.ToString());
-
     /// <summary>A silo that is gone, or does not answer within the cluster's limit, is a store that does not answer.</summary>
-    private static async ValueTask<HeadReply> AskAsync(Task<HeadReply> call, CancellationToken cancellationToken)
+    private async ValueTask<HeadReply> AskAsync(SequenceId id, Func<ISequenceGrain, Task<HeadReply>> call, CancellationToken cancellationToken)
     {
         try
         {
-            return await call.WaitAsync(cancellationToken).ConfigureAwait(false);
+            return grains()?.GetGrain<ISequenceGrain>(id.ToString()) is not { } grain
+                ? new HeadReply { Status = HeadStatus.Unavailable, Text = "The silo of this node has not joined its cluster." }
+                : await call(grain).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is OrleansException or TimeoutException or ObjectDisposedException)
         {

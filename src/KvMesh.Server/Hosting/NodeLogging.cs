@@ -13,6 +13,9 @@ internal static class NodeLogging
         // Requests of operators are counted, not logged one by one; failures of the server are.
         logging.AddFilter("Microsoft", options.Level > LogLevel.Warning ? options.Level : LogLevel.Warning);
 
+        // A silo tells each of its steps; what matters of them the node says itself.
+        logging.AddFilter("Orleans", options.Level > LogLevel.Warning ? options.Level : LogLevel.Warning);
+
         // A start that fails is told once, by whoever asked for it; the host would add its stack trace.
         logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
         if (other is not null)

@@ -7,6 +7,7 @@ using KvMesh.Cluster.Sequences;
 using KvMesh.Protocol.Admin;
 using KvMesh.Remote.Redis.Coordination;
 using KvMesh.Server.Hosting;
+using KvMesh.Server.Mesh.Silos;
 using KvMesh.Server.Telemetry;
 using NodeId = KvMesh.Cluster.Membership.NodeId;
 
@@ -27,6 +28,7 @@ internal sealed class MeshHost : IAsyncDisposable
     private readonly MeshContext _context;
     private readonly StopSteps _stop = new();
     private readonly MembershipOptions _times;
+    private readonly MeshSilo? _silo;
     private ITimer? _capacityTimer;
 
     /// <summary>Builds the parts. Nothing runs yet, and nobody is spoken to.</summary>
@@ -44,7 +46,9 @@ internal sealed class MeshHost : IAsyncDisposable
             Link = new RedisLink(mesh.Redis, $"kvmesh-{Self}", context.Time);
             _stop.Add(() => Link.DisposeAsync().AsTask());
             Store = new RedisMembershipStore(Link, mesh.Cluster);
-            Lease = new RedisSchedulerLease(Link, mesh.Cluster, Self, Orders, LeaseDuration, _times.StoreTimeout, context.Time);
+            _silo = MeshSequences.OpenSilo(context, _stop);
+            Lease = _silo?.LeaseFor(Self, Orders, LeaseDuration)
+                ?? new RedisSchedulerLease(Link, mesh.Cluster, Self, Orders, LeaseDuration, _times.StoreTimeout, context.Time);
             Journal = new RedisPlacementJournal(Link, mesh.Cluster, _times.StoreTimeout);
         }
         else
@@ -77,7 +81,7 @@ internal sealed class MeshHost : IAsyncDisposable
         Far = new FarTierStates(
             Self, PeerReads.Attach(context, Map.Locator, Membership, Credential, Removals, _stop), RedisBlocks.Attach(context, Removals, _stop));
         MeshMetrics.Add(context.Metrics.Meter, Membership, mesh, context.Time);
-        var sequences = MeshSequences.Open(context, _stop);
+        var sequences = MeshSequences.Open(context, _silo, _stop);
         Sequences = sequences;
         Placement = new MeshPlacement(context, Membership, Map, sequences.ForPlacement, Lease, Journal, Orders, Credential);
         _stop.Add(() => Placement.DisposeAsync().AsTask());
@@ -149,6 +153,7 @@ internal sealed class MeshHost : IAsyncDisposable
     {
         Membership.Change(record => MeshAddresses.Put(record, _context.Options, endpoints));
         Membership.Start();
+        _silo?.Start();
         Removals?.Start();
         Map.Start();
         Placement.Start();

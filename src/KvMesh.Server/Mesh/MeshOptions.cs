@@ -3,6 +3,7 @@ using KvMesh.Protocol.Native;
 using KvMesh.Remote.Peers;
 using KvMesh.Remote.Peers.Feed;
 using KvMesh.Remote.Redis.Blocks;
+using KvMesh.Server.Mesh.Silos;
 using KvMesh.Server.Options;
 
 namespace KvMesh.Server.Mesh;
@@ -51,6 +52,9 @@ public sealed class MeshOptions
     /// <summary>Silence after which a node counts as gone, while Redis answers and other nodes are heard; it is noticed within this and two heartbeats.</summary>
     public TimeSpan FailureTime { get; set; } = TimeSpan.FromSeconds(3.5);
 
+    /// <summary>The silo of a node, where sequences and scheduler are grains.</summary>
+    public MeshSiloOptions Silo { get; set; } = new();
+
     /// <summary>Reading blocks from other nodes.</summary>
     public PeerOptions Peers { get; set; } = new();
 
@@ -78,6 +82,6 @@ public enum ControlHost
 
     Redis = 2,
 
-    /// <summary>Only in a program that was built with <c>-p:KvMeshOrleans=true</c>.</summary>
+    /// <summary>Redis, but sequences and the scheduler's lease are grains of Orleans. Only in a program that was built with <c>-p:KvMeshOrleans=true</c>.</summary>
     Orleans = 3,
 }

@@ -3,6 +3,7 @@ using KvMesh.Cluster.Membership;
 using KvMesh.Protocol.Native;
 using KvMesh.Remote.Peers.Feed;
 using KvMesh.Remote.Redis.Coordination;
+using KvMesh.Server.Mesh.Silos;
 using KvMesh.Server.Options;
 using NodeId = KvMesh.Cluster.Membership.NodeId;
 
@@ -24,14 +25,14 @@ internal static class MeshOptionsRules
             yield return $"Mesh:Cluster is \"{mesh.Cluster}\": {clusterError.Replace("node id", "name", StringComparison.Ordinal)}";
         }
 
-        if (mesh.Control == ControlHost.Orleans)
+        if (mesh.Control == ControlHost.Orleans && !MeshSilo.IsBuilt)
         {
-            yield return "Mesh:Control is Orleans; a program is built for it with the property KvMeshOrleans (-p:KvMeshOrleans=true), and no node starts a silo yet, whatever it was built with. Choose Embedded or Redis.";
+            yield return "Mesh:Control is Orleans, for which a program is built with the property KvMeshOrleans (-p:KvMeshOrleans=true); this one was not. It must be Auto, Embedded or Redis.";
         }
 
-        if (mesh.Control == ControlHost.Redis && mesh.Redis.Length == 0)
+        if (mesh.Control is ControlHost.Redis or ControlHost.Orleans && mesh.Redis.Length == 0)
         {
-            yield return "Mesh:Control is Redis and Mesh:Redis is empty; it must be the address of a Redis server.";
+            yield return $"Mesh:Control is {mesh.Control} and Mesh:Redis is empty; it must be the address of a Redis server.";
         }
 
         if (mesh.Control == ControlHost.Embedded && mesh.Redis.Length > 0)
@@ -44,7 +45,8 @@ internal static class MeshOptionsRules
             yield return $"Mesh:Versions is \"{mesh.Versions}\"; it must be a version from 1 to 255, or two with '-' between them, the lower one first.";
         }
 
-        foreach (var error in CheckTimes(mesh).Concat(CheckFeed(mesh.Feed)).Concat(CheckKey(mesh)).Concat(mesh.RedisBlocks.Validate("Mesh:RedisBlocks")))
+        foreach (var error in CheckTimes(mesh).Concat(CheckFeed(mesh.Feed)).Concat(CheckKey(mesh)).Concat(mesh.RedisBlocks.Validate("Mesh:RedisBlocks"))
+            .Concat(mesh.Control == ControlHost.Orleans ? MeshSiloRules.Check(options) : []))
         {
             yield return error;
         }
@@ -64,7 +66,7 @@ internal static class MeshOptionsRules
     }
 
     /// <summary>Whether there may be other nodes.</summary>
-    public static bool IsShared(MeshOptions mesh) => mesh.Control == ControlHost.Redis || (mesh.Control == ControlHost.Auto && mesh.Redis.Length > 0);
+    public static bool IsShared(MeshOptions mesh) => mesh.Control is ControlHost.Redis or ControlHost.Orleans || (mesh.Control == ControlHost.Auto && mesh.Redis.Length > 0);
 
     /// <summary>Host and port of an advertised address; port 0: that of the door.</summary>
     public static bool TrySplit(string address, out string host, out int port)
