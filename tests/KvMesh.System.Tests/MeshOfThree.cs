@@ -5,7 +5,8 @@ using KvMesh.TestKit;
 namespace KvMesh.System.Tests;
 
 /// <summary>Three nodes as processes and the redis-server where they meet.</summary>
-public sealed class MeshOfThree : IAsyncLifetime
+/// <param name="configure">Adds to the options of each; null: nothing.</param>
+public sealed class MeshOfThree(Action<NodeFolders>? configure = null) : IAsyncLifetime
 {
     private readonly NodeFolders[] _folders = [new(), new(), new()];
 
@@ -20,6 +21,7 @@ public sealed class MeshOfThree : IAsyncLifetime
         {
             _folders[i].JoinMesh(Redis.Port, $"n{i + 1}");
             _folders[i].Environment["KVMESH_Placement__Step"] = "200ms";
+            configure?.Invoke(_folders[i]);
             Nodes[i] = await NodeProcess.StartAsync(_folders[i], "--arena", "64MiB");
         }
 

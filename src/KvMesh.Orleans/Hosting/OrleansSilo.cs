@@ -1,3 +1,4 @@
+using System.Net;
 using KvMesh.Cluster.Membership;
 using KvMesh.Cluster.Scheduling;
 using KvMesh.Cluster.Sequences;
@@ -17,6 +18,9 @@ public sealed class OrleansSilo : IAsyncDisposable
 {
     /// <summary>For the silo to tell the others that it leaves.</summary>
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(5);
+
+    /// <summary>In which a silo writes its time into the table of silos.</summary>
+    private static readonly TimeSpan AliveInterval = TimeSpan.FromSeconds(2);
 
     private readonly IHost _host;
     private readonly SiloLoss _loss;
@@ -55,6 +59,10 @@ public sealed class OrleansSilo : IAsyncDisposable
         builder.Services.AddGrainStorage(SequenceGrainStorage.Name, (_, _) => new SequenceGrainStorage(rows));
         builder.UseOrleans(silo => Configure(silo, options));
         var host = builder.Build();
+        var stale = new StaleSilos(
+            host.Services.GetRequiredService<IMembershipTable>(), new IPEndPoint(options.Address, options.Port), AliveInterval, time, loggers.CreateLogger<StaleSilos>());
+        using var joined = new CancellationTokenSource();
+        var buried = stale.BuryAsync(joined.Token);
         try
         {
             await host.StartAsync(cancellationToken).ConfigureAwait(false);
@@ -63,6 +71,11 @@ public sealed class OrleansSilo : IAsyncDisposable
         {
             await DisposeAsync(host).ConfigureAwait(false);
             throw;
+        }
+        finally
+        {
+            await joined.CancelAsync().ConfigureAwait(false);
+            await buried.ConfigureAwait(false);
         }
 
         return new OrleansSilo(host, loss, rows);
@@ -112,7 +125,7 @@ public sealed class OrleansSilo : IAsyncDisposable
             membership.NumMissedProbesLimit = options.MissedProbes;
             membership.NumVotesForDeathDeclaration = options.Votes;
             membership.TableRefreshTimeout = TimeSpan.FromSeconds(5);
-            membership.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
+            membership.IAmAliveTablePublishTimeout = AliveInterval;
             membership.DefunctSiloExpiration = TimeSpan.FromHours(1);
         });
         silo.Configure<SiloMessagingOptions>(messaging => messaging.ResponseTimeout = options.ResponseLimit);

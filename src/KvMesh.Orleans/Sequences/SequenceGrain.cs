@@ -7,29 +7,21 @@ namespace KvMesh.Orleans.Sequences;
 
 /// <summary>
 /// Owns the head of one sequence. It is activated where it is first asked for and gives itself up when the sequence rests or ends. Calls run one after the
-/// other; each takes what the one before left in memory, and asks the storage only where that cannot be trusted.
+/// other; a step is written over what the one before left in memory, which the storage compares, and whoever reads gets what is stored.
 /// </summary>
 [PreferLocalPlacement]
 [GrainType("kvmesh.sequence")]
 internal sealed class SequenceGrain(
-    [PersistentState("head", SequenceGrainStorage.Name)] IPersistentState<SequenceState> state, SequenceRules rules, TimeProvider time) : Grain, ISequenceGrain
+    [PersistentState("head", SequenceGrainStorage.Name)] IPersistentState<SequenceState> state) : Grain, ISequenceGrain
 {
     private bool _isStale;
-    private long _keptFrom;
-    private TimeSpan _kept;
 
-    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    /// <summary>Asks the storage: an activation that was followed by another while its process stood still does not know it, and what it has in memory is old.</summary>
+    public async Task<HeadReply> ReadAsync()
     {
-        NoteKept(KeptOf(Head));
-        return base.OnActivateAsync(cancellationToken);
+        _isStale = true;
+        return await RefreshAsync() ?? new HeadReply { Head = state.State.Head };
     }
-
-    private SequenceHead? Head => SequenceHeadFormat.TryRead(state.State.Head);
-
-    /// <summary>The storage drops a head when its time is over, by its own clock; from then on it is asked each time.</summary>
-    private bool MustAsk => _isStale || (state.State.Head.Length > 0 && time.GetElapsedTime(_keptFrom) >= _kept);
-
-    public async Task<HeadReply> ReadAsync() => await RefreshAsync() ?? new HeadReply { Head = state.State.Head };
 
     public async Task<HeadReply> WriteAsync(HeadWrite write)
     {
@@ -65,7 +57,6 @@ internal sealed class SequenceGrain(
             state.State.Step = null;
         }
 
-        NoteKept(TimeSpan.FromMilliseconds(Math.Max(1, write.KeepUntil - write.Now)));
         if (head.State is Protocol.Sequences.SequenceState.Parked or Protocol.Sequences.SequenceState.Closed)
         {
             DeactivateOnIdle();
@@ -77,7 +68,7 @@ internal sealed class SequenceGrain(
     /// <summary>Reads the head again where what is in memory may be wrong. Null: it is right now.</summary>
     private async Task<HeadReply?> RefreshAsync()
     {
-        if (!MustAsk)
+        if (!_isStale)
         {
             return null;
         }
@@ -92,14 +83,8 @@ internal sealed class SequenceGrain(
         }
 
         _isStale = false;
-        NoteKept(KeptOf(Head));
         return null;
     }
-
-    private TimeSpan KeptOf(SequenceHead? head) =>
-        TimeSpan.FromMilliseconds(head is null ? 0 : Math.Clamp(head.KeepUntil(rules) - time.GetUtcNow().ToUnixTimeMilliseconds(), 0, int.MaxValue));
-
-    private void NoteKept(TimeSpan kept) => (_keptFrom, _kept) = (time.GetTimestamp(), kept);
 
     private static HeadReply Unavailable(Exception failure) => Unavailable((failure.InnerException ?? failure).Message);
 
