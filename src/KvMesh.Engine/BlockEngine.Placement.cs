@@ -54,6 +54,25 @@ public sealed partial class BlockEngine
     }
 
     /// <summary>
+    /// Whoever had this chain does not come back: its blocks leave RAM before others, from the end of the chain back to the first block that another chain goes
+    /// through as well. One that is used again is as good as any; one that is in use or promised stays as long as that lasts.
+    /// </summary>
+    /// <param name="most">Blocks to look at.</param>
+    /// <returns>Blocks that leave first.</returns>
+    public int Yield(Tenant tenant, ReadOnlySpan<byte> tail, int most)
+    {
+        var ended = new List<Block>();
+        var block = _registry.Find(tenant, tail) is { IsContent: true, HasChildren: false } last ? MainOf(last) : null;
+        for (; block is not null && most > 0 && block.Chain is null or { Children: <= 1 }; block = block.Parent, most--)
+        {
+            ended.Add(block);
+        }
+
+        tenant.Host.Yield(ended);
+        return ended.Count;
+    }
+
+    /// <summary>
     /// Reads a block back, compares it with its checksums, and keeps it for a time: it is not evicted while that runs, though it can be removed, purged
     /// and expire. A block that is held already is not read again. A copy that has lost something is none of a block that may not.
     /// </summary>

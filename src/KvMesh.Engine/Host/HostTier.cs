@@ -223,6 +223,19 @@ internal sealed partial class HostTier : IDisposable
         NoteRaw(block);
     }
 
+    /// <summary>Nobody is known who will use these blocks again; a chain from its end on.</summary>
+    public void Yield(List<Block> fromEnd)
+    {
+        lock (_order)
+        {
+            _touches.DrainNeedsLock();
+            for (var index = fromEnd.Count - 1; index >= 0; index--)
+            {
+                fromEnd[index].Tenant.Retention.Yield(fromEnd[index]);
+            }
+        }
+    }
+
     public void Forget(Block block)
     {
         lock (_order)

@@ -67,6 +67,8 @@ public sealed class HazardPolicy<T>() : QueuedPolicy<T>(queues: ReuseHazard.Cell
 
     private protected override int StepsPerBlock => 2;
 
+    private protected override RetentionQueue<T> FirstToLeave => Queue(LowInterest);
+
     private protected override RetentionQueue<T> QueueInUse(int number) => Queue(Spared);
 
     private protected override void Place(T block, long request, bool lowInterest)

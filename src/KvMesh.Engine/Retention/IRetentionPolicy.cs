@@ -27,6 +27,11 @@ public interface IRetentionPolicy<T>
     /// <summary>A request used the block. Uses come in order of time, those of one chain tail first.</summary>
     void Touch(T block, long request);
 
+    /// <summary>Nobody is known who will use the block again: it leaves before others, unless somebody does. Those of one chain from its head on.</summary>
+    void Yield(T block)
+    {
+    }
+
     /// <summary>The block is no longer resident.</summary>
     void Remove(T block);
 

@@ -42,6 +42,16 @@ public abstract class QueuedPolicy<T> : IRetentionPolicy<T>
         }
     }
 
+    public void Yield(T block)
+    {
+        if (block.IsRetained)
+        {
+            block.Uses = 0;
+            _queues[block.Queue].Remove(block);
+            FirstToLeave.InsertOldest(block);
+        }
+    }
+
     public void Remove(T block)
     {
         if (block.IsRetained)
@@ -86,6 +96,9 @@ public abstract class QueuedPolicy<T> : IRetentionPolicy<T>
     public virtual IEnumerable<T> MostValuableFirst() => _queues.Reverse().SelectMany(queue => queue.NewestFirst());
 
     public virtual double? ExpectedUses(T block) => null;
+
+    /// <summary>Where blocks lie that leave before all others.</summary>
+    private protected virtual RetentionQueue<T> FirstToLeave => _queues[0];
 
     /// <summary>Where blocks of a queue go that are in use when their turn comes.</summary>
     private protected virtual RetentionQueue<T> QueueInUse(int number) => _queues[number];

@@ -106,5 +106,5 @@ public sealed record ResumeSequence : SequenceCommand
     public string Holder { get; init; } = "";
 }
 
-/// <summary>Ends a sequence. Its blocks live on as any others.</summary>
+/// <summary>Ends a sequence. Its blocks live on; where it ends, those of no other chain are the first to leave RAM.</summary>
 public sealed record CloseSequence : SequenceCommand;

@@ -20,7 +20,7 @@ internal static class MeshSequences
         var host = new SequenceHost(store, options.Sequences.ToHostOptions(options.Mesh.NodeId), context.Time, context.Loggers);
         stop.Add(() => host.DisposeAsync().AsTask());
         host.Start();
-        return new MeteredSequences(new LosslessSequences(host, context.Engine), () => host.Usages, context.Metrics.Meter);
+        return new MeteredSequences(new EngineSequences(host, context.Engine), () => host.Usages, context.Metrics.Meter);
     }
 
     /// <summary>The silo whose grains own sequences that Redis keeps; null where the options want none.</summary>

@@ -21,6 +21,26 @@ public abstract class RetentionPolicyContract
         Assert.Empty(cache.Blocks);
     }
 
+    [Fact]
+    public void What_nobody_comes_back_for_leaves_first_and_from_its_end()
+    {
+        var policy = Create();
+        var cache = new ChainCache(policy, capacity: int.MaxValue);
+        cache.Serve(Chain(0, 100));
+        cache.Serve(Chain(1000, 10));
+        cache.Serve(Chain(1000, 10));
+        cache.Serve(Chain(2000, 100));
+        for (var id = 1000ul; id < 1010; id++)
+        {
+            policy.Yield(cache.Blocks[id]);
+        }
+
+        for (var id = 1009ul; id >= 1000; id--)
+        {
+            Assert.Equal(id, cache.Evict()!.Id);
+        }
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

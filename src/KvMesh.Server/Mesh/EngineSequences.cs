@@ -1,16 +1,17 @@
 using System.Buffers.Binary;
 using KvMesh.Cluster.Sequences;
 using KvMesh.Engine;
+using KvMesh.Engine.Blocks;
 using KvMesh.Protocol;
 using KvMesh.Protocol.Sequences;
 
 namespace KvMesh.Server.Mesh;
 
 /// <summary>
-/// Hosts sequences, and sees to it that blocks of this node to which a sequence that is lossless only refers lose nothing from then on: at once here, and
-/// elsewhere when the scheduler says so.
+/// Hosts sequences, and sees to what they mean for blocks of this node. Those to which a sequence that is lossless only refers lose nothing from then on: at once
+/// here, and elsewhere when the scheduler says so. Those of a sequence that is closed leave first.
 /// </summary>
-internal sealed class LosslessSequences(ISequenceHost host, BlockEngine engine) : ISequenceHost
+internal sealed class EngineSequences(ISequenceHost host, BlockEngine engine) : ISequenceHost
 {
     /// <summary>Blocks that are looked at when a whole sequence is taken; a step through memory each. The scheduler tells of what lies before them.</summary>
     private const int MostBlocks = 65_536;
@@ -20,15 +21,20 @@ internal sealed class LosslessSequences(ISequenceHost host, BlockEngine engine) 
     public async ValueTask<SequenceReply> ExecuteAsync(SequenceId id, SequenceCommand command, CancellationToken cancellationToken)
     {
         var reply = await host.ExecuteAsync(id, command, cancellationToken).ConfigureAwait(false);
+        if (command is CloseSequence && reply is { IsOk: true, IsRepetition: false, Info: { Blocks: > 0 } closed })
+        {
+            ForEachPart(id.Tenant, closed, closed.LastHash, (owner, key) => engine.Yield(owner, key, (int)Math.Min(closed.Blocks, MostBlocks)));
+        }
+
         if (reply is { IsOk: true, Info: { LosslessOnly: true, Blocks: > 0 } info })
         {
             switch (command)
             {
                 case AppendSegment append:
-                    Keep(id.Tenant, info, append.LastHash, (int)Math.Min(append.Blocks, MostBlocks));
+                    Keep(id.Tenant, info, append.LastHash, append.Blocks);
                     break;
                 case OpenSequence or ForkSequence or ResumeSequence:
-                    Keep(id.Tenant, info, info.LastHash, (int)Math.Min(info.Blocks, MostBlocks));
+                    Keep(id.Tenant, info, info.LastHash, info.Blocks);
                     break;
             }
         }
@@ -46,7 +52,11 @@ internal sealed class LosslessSequences(ISequenceHost host, BlockEngine engine) 
 
     public ValueTask<TenantShare> ReadUsageAsync(string tenant, CancellationToken cancellationToken) => host.ReadUsageAsync(tenant, cancellationToken);
 
-    private void Keep(string tenant, SequenceInfo info, in BlockHash last, int blocks)
+    private void Keep(string tenant, SequenceInfo info, in BlockHash last, long blocks) =>
+        ForEachPart(tenant, info, last, (owner, key) => engine.KeepLossless(owner, key, (int)Math.Min(blocks, MostBlocks)));
+
+    /// <summary>Calls with the key of the last block in each part of a sequence.</summary>
+    private void ForEachPart(string tenant, SequenceInfo info, in BlockHash last, Action<Tenant, byte[]> act)
     {
         if (engine.Tenants.Find(tenant) is not { } owner)
         {
@@ -61,7 +71,7 @@ internal sealed class LosslessSequences(ISequenceHost host, BlockEngine engine) 
         for (var part = 0; part < info.Parts; part++)
         {
             BinaryPrimitives.WriteInt32LittleEndian(key.AsSpan(scopeBytes - sizeof(int)), part);
-            engine.KeepLossless(owner, key, blocks);
+            act(owner, key);
         }
     }
 }
