@@ -5,10 +5,12 @@ using KvMesh.TestKit;
 namespace KvMesh.System.Tests;
 
 /// <summary>Three nodes as processes and the redis-server where they meet.</summary>
-/// <param name="configure">Adds to the options of each; null: nothing.</param>
-public sealed class MeshOfThree(Action<NodeFolders>? configure = null) : IAsyncLifetime
+public sealed class MeshOfThree : IAsyncLifetime
 {
     private readonly NodeFolders[] _folders = [new(), new(), new()];
+
+    /// <summary>Adds to the options of each; null: nothing.</summary>
+    public Action<NodeFolders>? Configure { get; init; }
 
     public NodeProcess[] Nodes { get; } = new NodeProcess[3];
 
@@ -21,7 +23,7 @@ public sealed class MeshOfThree(Action<NodeFolders>? configure = null) : IAsyncL
         {
             _folders[i].JoinMesh(Redis.Port, $"n{i + 1}");
             _folders[i].Environment["KVMESH_Placement__Step"] = "200ms";
-            configure?.Invoke(_folders[i]);
+            Configure?.Invoke(_folders[i]);
             Nodes[i] = await NodeProcess.StartAsync(_folders[i], "--arena", "64MiB");
         }
 

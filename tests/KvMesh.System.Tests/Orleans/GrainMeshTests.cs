@@ -6,7 +6,7 @@ namespace KvMesh.System.Tests.Orleans;
 
 /// <summary>Sequences that are owned by grains of three processes, each of which is a silo. Only where the program was built for it.</summary>
 [Trait("Category", "System")]
-public sealed class GrainMeshTests() : SequenceMeshContract(new MeshOfThree(AsSilo))
+public sealed class GrainMeshTests() : SequenceMeshContract(new MeshOfThree { Configure = AsSilo })
 {
     [Fact]
     public async Task A_node_joins_while_another_stands_still_which_goes_on_later_with_what_was_done_meanwhile()
