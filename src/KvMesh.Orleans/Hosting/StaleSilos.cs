@@ -15,10 +15,11 @@ namespace KvMesh.Orleans.Hosting;
 /// <param name="logger">Hears of it.</param>
 internal sealed partial class StaleSilos(IMembershipTable table, IPEndPoint self, TimeSpan interval, TimeProvider time, ILogger<StaleSilos> logger)
 {
-    /// <summary>So many times may a silo miss to write before it is taken for gone.</summary>
+    /// <summary>Looks in a row in which a silo has not written before it is taken for gone.</summary>
     private const int MissedWrites = 3;
 
-    private readonly Dictionary<SiloAddress, (DateTime Written, long SeenAt)> _seen = [];
+    /// <summary>What each silo last wrote, and the looks since then.</summary>
+    private readonly Dictionary<SiloAddress, (DateTime Written, int Looks)> _seen = [];
 
     /// <summary>Goes on until the silo has joined or gives up.</summary>
     public async Task BuryAsync(CancellationToken joined)
@@ -28,44 +29,57 @@ internal sealed partial class StaleSilos(IMembershipTable table, IPEndPoint self
             await Task.Delay(interval, time, joined).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             try
             {
-                while (!joined.IsCancellationRequested && await TryBuryOneAsync().ConfigureAwait(false))
-                {
-                }
+                await LookAsync().ConfigureAwait(false);
             }
 #pragma warning disable CA1031 // The table has no exceptions of its own. Who cannot read it now does so a little later.
             catch (Exception failure)
 #pragma warning restore CA1031
             {
+                _seen.Clear();
                 LogUnread(failure);
             }
         }
     }
 
-    private async Task<bool> TryBuryOneAsync()
+    private async Task LookAsync()
     {
+        var start = time.GetTimestamp();
         var data = await table.ReadAll().ConfigureAwait(false);
-        foreach (var (entry, etag) in data.Members)
+        if (time.GetElapsedTime(start) > interval)
         {
-            if (entry.Status == SiloStatus.Active && !entry.SiloAddress.Endpoint.Equals(self) && IsGone(entry))
-            {
-                LogGone(entry.SiloAddress, entry.IAmAliveTime);
-                entry.Status = SiloStatus.Dead;
-                return await table.UpdateRow(entry, etag, data.Version.Next()).ConfigureAwait(false);
-            }
+            // Nobody could write while the table did not answer.
+            _seen.Clear();
         }
 
-        return false;
+        foreach (var silo in data.Members.Select(member => member.Item1).Where(IsGone).Select(entry => entry.SiloAddress).ToArray())
+        {
+            data = await BuryAsync(silo, data).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Declares one silo dead, unless the table says something else of it by now.</summary>
+    private async Task<MembershipTableData> BuryAsync(SiloAddress silo, MembershipTableData data)
+    {
+        if (data.TryGet(silo) is ({ Status: SiloStatus.Active } entry, { } etag) && entry.IAmAliveTime == _seen[silo].Written)
+        {
+            LogGone(silo, entry.IAmAliveTime);
+            entry.Status = SiloStatus.Dead;
+            await table.UpdateRow(entry, etag, data.Version.Next()).ConfigureAwait(false);
+        }
+
+        return await table.ReadAll().ConfigureAwait(false);
     }
 
     private bool IsGone(MembershipEntry entry)
     {
-        if (!_seen.TryGetValue(entry.SiloAddress, out var seen) || seen.Written != entry.IAmAliveTime)
+        if (entry.Status != SiloStatus.Active || entry.SiloAddress.Endpoint.Equals(self))
         {
-            _seen[entry.SiloAddress] = (entry.IAmAliveTime, time.GetTimestamp());
             return false;
         }
 
-        return time.GetElapsedTime(seen.SeenAt) > MissedWrites * interval;
+        var looks = _seen.TryGetValue(entry.SiloAddress, out var seen) && seen.Written == entry.IAmAliveTime ? seen.Looks + 1 : 0;
+        _seen[entry.SiloAddress] = (entry.IAmAliveTime, looks);
+        return looks >= MissedWrites;
     }
 
     [LoggerMessage(1, LogLevel.Warning, "The silo {Silo} last wrote its time at {Written} and is declared dead.")]
